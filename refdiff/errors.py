@@ -1,0 +1,78 @@
+"""The project's errors: one tree, whose leaves are builtin kinds too.
+
+A message reads `where: what is wrong; expected ..., got ...; what to do`, on one line. A user's mistake ends a
+command with that line and exit code 2 (see `refdiff.command`), never with a traceback.
+"""
+
+from collections.abc import Sequence
+
+
+class RefdiffError(Exception):
+    """Anything that refdiff refuses, with a message made for a person."""
+
+
+class ParameterError(RefdiffError, ValueError):
+    """A parameter is unknown, of the wrong type or out of range."""
+
+
+class DatasetError(RefdiffError, ValueError):
+    """A dataset cannot be read as it is: a file is missing, broken, or does not fit its annotation."""
+
+
+class DatasetFaultsError(DatasetError):
+    """Several faults of one dataset, reported together.
+
+    Args:
+        where: The dataset.
+        faults: One line per fault, each complete in itself.
+        advice: What to do about them.
+    """
+
+    def __init__(self, where: str, faults: Sequence[str], advice: str) -> None:
+        self.faults = tuple(faults)
+        lines = "\n".join(f"  {fault}" for fault in self.faults)
+        super().__init__(f"{where}: {len(self.faults)} faults; {advice}\n{lines}")
+
+
+class HostilePickleError(DatasetError):
+    """A pickle holds something other than plain containers, strings and numbers; nothing in it was run."""
+
+
+class ImageError(DatasetError):
+    """A photo cannot be decoded, or its size is not what its annotation says."""
+
+
+class MaskError(RefdiffError, ValueError):
+    """A mask has the wrong shape or type, or a run-length code does not decode."""
+
+
+class DegenerateMaskError(MaskError):
+    """A mask is empty or covers everything, where inside and outside are both needed."""
+
+
+class TextError(RefdiffError, ValueError):
+    """A sentence cannot be used, or a language model package is not there."""
+
+
+class ModelError(RefdiffError, RuntimeError):
+    """A model cannot be found or loaded, or is not of the kind that is needed."""
+
+
+class StoreError(RefdiffError):
+    """An artifact is missing, incomplete, or was made with other parameters or inputs."""
+
+
+class StoreMismatchError(StoreError, ValueError):
+    """An artifact's provenance does not fit what reads or continues it."""
+
+
+class ShardCorruptError(StoreError, OSError):
+    """A shard's content does not have the digest or checksum recorded for it."""
+
+
+class ArtifactMissingError(StoreError, FileNotFoundError):
+    """A file that an earlier stage makes is not there."""
+
+    def __str__(self) -> str:
+        """The message alone: FileNotFoundError would format it as an errno."""
+        return str(self.args[0])

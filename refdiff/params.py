@@ -1,0 +1,108 @@
+"""Reading params.yaml: strict, typed sections, refused by name when they do not fit."""
+
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from refdiff.errors import ParameterError
+
+PARAMS_FILE = Path("params.yaml")
+
+
+class Section(BaseModel):
+    """Base of every parameter section: immutable, no unknown keys, no conversion between types."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+SectionT = TypeVar("SectionT", bound=Section)
+
+
+def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
+    """The whole parameter file as plain containers.
+
+    Raises:
+        ParameterError: The file is missing or is not a YAML mapping.
+    """
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ParameterError(
+            f"{path}: cannot be read ({error.strerror}); expected the pipeline's parameter file; "
+            "run from the project's folder"
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        reason = " ".join(str(error).split())
+        raise ParameterError(f"{path}: is not YAML ({reason}); correct it") from error
+    if not isinstance(content, dict):
+        raise ParameterError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
+    return content
+
+
+def parse_section(model: type[SectionT], value: object, where: str) -> SectionT:
+    """One section as its typed model.
+
+    Args:
+        model: The section's type.
+        value: What the parameter file has there.
+        where: The section's dotted name, for messages.
+
+    Raises:
+        ParameterError: A key is unknown or missing, or a value does not fit; every problem is named.
+    """
+    # Lists stand for tuples in YAML; validating as JSON keeps everything else strict.
+    try:
+        return model.model_validate_json(_to_json(value, where))
+    except ValidationError as error:
+        raise ParameterError(_describe(error, where)) from error
+
+
+def read_section(model: type[SectionT], name: str, path: Path = PARAMS_FILE) -> SectionT:
+    """The section `name` (dotted for a row of a table, `methods.gs`) of the parameter file.
+
+    Raises:
+        ParameterError: The section is missing or does not fit its model.
+    """
+    return parse_section(model, find(read_params(path), name), name)
+
+
+def find(params: dict[str, Any], name: str) -> object:
+    """The value at the dotted `name`.
+
+    Raises:
+        ParameterError: There is none; the message lists what is there.
+    """
+    node: Any = params
+    walked: list[str] = []
+    for key in name.split("."):
+        if not isinstance(node, dict) or key not in node:
+            where = ".".join(walked) or "params.yaml"
+            there = ", ".join(str(k) for k in node) if isinstance(node, dict) else "no keys"
+            raise ParameterError(f"{where}: no entry {key!r}; expected one of: {there}; add it or correct the name")
+        walked.append(key)
+        node = node[key]
+    return node
+
+
+def _to_json(value: object, where: str) -> str:
+    import json
+
+    try:
+        return json.dumps({} if value is None else value, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise ParameterError(f"{where}: {error}; expected plain values") from error
+
+
+def _describe(error: ValidationError, where: str) -> str:
+    parts: list[str] = []
+    for problem in error.errors(include_url=False):
+        place = ".".join([where, *(str(step) for step in problem["loc"])])
+        if problem["type"] == "extra_forbidden":
+            parts.append(f"{place}: unknown parameter; remove it or correct the name")
+        elif problem["type"] == "missing":
+            parts.append(f"{place}: missing; add it")
+        else:
+            parts.append(f"{place}: {problem['msg']}, got {problem.get('input')!r}")
+    return " | ".join(parts)

@@ -1,0 +1,81 @@
+"""Parquet tables with a fixed schema: written once and whole, read back with a clear word when they do not fit."""
+
+import json
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from refdiff.errors import ArtifactMissingError, StoreMismatchError
+
+PROVENANCE_KEY = b"refdiff"
+
+
+def write_table(
+    path: Path, schema: pa.Schema, columns: Mapping[str, Sequence[Any] | pa.Array], provenance: Mapping[str, Any]
+) -> None:
+    """Write a table at once: under a temporary name, then renamed.
+
+    Args:
+        path: The file; its folder is made.
+        schema: Names and types; the columns must have exactly these names.
+        columns: The content, one sequence per column.
+        provenance: Where the table comes from (parameters, digests, versions); stored as JSON in the file.
+
+    Raises:
+        StoreMismatchError: The columns are not those of the schema.
+    """
+    if set(columns) != set(schema.names):
+        raise StoreMismatchError(f"{path}: expected columns {schema.names}, got {sorted(columns)}")
+    table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
+    table = table.replace_schema_metadata({PROVENANCE_KEY: json.dumps(provenance, sort_keys=True).encode()})
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    pq.write_table(table, partial, compression="zstd")
+    os.replace(partial, path)
+
+
+def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
+    """Read a table that an earlier stage wrote.
+
+    Args:
+        path: The file.
+        schema: What the file must hold.
+        columns: The columns wanted; all when None.
+
+    Raises:
+        ArtifactMissingError: There is no such file.
+        StoreMismatchError: The file is not Parquet, or its schema is another.
+    """
+    wanted = list(columns) if columns is not None else schema.names
+    try:
+        with pq.ParquetFile(path) as file:
+            found = file.schema_arrow
+            if found.names != schema.names or found.types != schema.types:
+                raise StoreMismatchError(
+                    f"{path}: expected columns {schema.names}, got {found.names}; "
+                    "it was made by another version, run `dvc repro`"
+                )
+            return file.read(columns=wanted)
+    except FileNotFoundError as error:
+        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
+    except (pa.ArrowInvalid, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreMismatchError(f"{path}: is not a readable Parquet file ({reason}); make it again") from error
+
+
+def read_provenance(path: Path) -> dict[str, Any]:
+    """The provenance that `write_table` stored; empty when the file has none.
+
+    Raises:
+        ArtifactMissingError: There is no such file.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            metadata = file.schema_arrow.metadata or {}
+    except FileNotFoundError as error:
+        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
+    return json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
