@@ -5,6 +5,7 @@ from pathlib import Path
 
 ARTIFACTS = Path("artifacts")
 REPORTS = Path("reports")
+PAGE = Path("report.html")
 
 
 @dataclass(frozen=True, slots=True)
