@@ -1,0 +1,59 @@
+"""dvc.yaml against the code: what a stage imports is what DVC watches."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.pipeline.import_closure import import_closure
+
+ROOT = Path(__file__).parents[2]
+
+# Messages, paths, and the reading of parameters (whose values DVC watches by themselves): a change here cannot change
+# a result that passes, and must not cost hours of U-Net time.
+NEUTRAL = {
+    Path("refdiff/__init__.py"),
+    Path("refdiff/command.py"),
+    Path("refdiff/errors.py"),
+    Path("refdiff/layout.py"),
+    Path("refdiff/params.py"),
+    Path("stages/__init__.py"),
+}
+
+STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+
+
+def _entry(name: str) -> dict:
+    entry = STAGES[name]
+    return entry.get("do", entry)
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_names_every_file_that_it_imports(name: str) -> None:
+    watched = [Path(dep) for dep in _entry(name)["deps"] if "${" not in dep]
+    imported = import_closure(Path(f"stages/{name}.py"), ROOT) - NEUTRAL
+    missing = {file for file in imported if not any(file == dep or dep in file.parents for dep in watched)}
+    assert not missing, f"dvc.yaml, {name}: add to deps {sorted(map(str, missing))}"
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_names_no_code_that_it_does_not_import(name: str) -> None:
+    watched = [Path(dep) for dep in _entry(name)["deps"] if dep.startswith(("refdiff", "stages")) and dep.endswith(".py")]
+    assert set(watched) <= import_closure(Path(f"stages/{name}.py"), ROOT)
+
+
+@pytest.mark.parametrize("name", sorted(STAGES))
+def test_a_stage_is_its_script_and_has_its_section(name: str) -> None:
+    params = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert f"python -m stages.{name}" in _entry(name)["cmd"]
+    sections = [param for param in _entry(name)["params"] if "${" not in param]
+    assert set(sections) <= set(params)
+
+
+@pytest.mark.parametrize("name", ["measure_overlap", "fuse_scores", "evaluate_masks", "render_report"])
+def test_cheap_stages_import_no_model_library(name: str) -> None:
+    dear = ("torch", "diffusers", "transformers", "open_clip", "spacy", "pandas")
+    for file in import_closure(Path(f"stages/{name}.py"), ROOT):
+        lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
+        bad = [line for line in lines if line.strip().startswith(tuple(f"{k} {lib}" for lib in dear for k in ("import", "from")))]
+        assert not bad, f"{file}: {bad}"
