@@ -1,0 +1,69 @@
+"""What a change re-runs, by what DVC says it ran, on a real DVC repository with a small demo."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from tests.pipeline.project import Project, make_project
+
+METHODS = ["ref-diff", "gs", "ds", "ref-diff-plus", "released"]
+
+
+def _shrink(params: dict[str, Any]) -> None:
+    params["draw_scenes"]["images"] = 6
+    assert list(params["methods"]) == METHODS
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
+    """The small demo, run once from nothing."""
+    project = make_project(tmp_path_factory.mktemp("pipeline") / "project", _shrink)
+    ran = project.repro()
+    assert ran[0] == "draw_scenes"
+    assert ran[-1] == "render_report"
+    assert {f"fuse_scores@demo_val-{name}" for name in METHODS} <= set(ran)
+    return project
+
+
+def test_nothing_changed_runs_nothing(project: Project) -> None:
+    assert project.repro() == []
+
+
+def test_every_expression_has_a_row_in_every_prediction_table(project: Project) -> None:
+    folder = project.root / "artifacts/demo_val"
+    expected = pq.read_table(folder / "dataset/expressions.parquet")["expression_id"].to_pylist()
+    assert len(expected) > 20
+    for name in METHODS:
+        assert pq.read_table(folder / name / "predictions.parquet")["expression_id"].to_pylist() == expected
+        metrics = json.loads((project.root / f"reports/demo_val/{name}/metrics.json").read_text(encoding="utf-8"))
+        assert metrics["n_expressions"] == len(expected)
+
+
+def test_a_fusion_weight_reruns_that_method_and_the_report(project: Project) -> None:
+    def change(params: dict[str, Any]) -> None:
+        params["methods"]["ref-diff-plus"]["beta"] = 0.45
+
+    project.edit(change)
+    assert project.repro() == [
+        "fuse_scores@demo_val-ref-diff-plus",
+        "evaluate_masks@demo_val-ref-diff-plus",
+        "render_report",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("key", "value"), [("token_rule", "root_or_subject"), ("layers", {"map_px": [8]})], ids=["token rule", "layers"]
+)
+def test_a_readout_reruns_no_network(project: Project, key: str, value: object) -> None:
+    def change(params: dict[str, Any]) -> None:
+        params["readouts"]["paper"][key] = value
+
+    project.edit(change)
+    ran = project.repro()
+    assert "fuse_scores@demo_val-gs" in ran
+    assert ran[-1] == "render_report"
+    networks = ("extract_attention", "embed_clip", "propose_masks", "parse_text", "prepare_dataset", "draw_scenes")
+    assert [name for name in ran if name.startswith(networks)] == []
