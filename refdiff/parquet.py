@@ -1,7 +1,6 @@
 """Parquet tables with a fixed schema: written once and whole, read back with a clear word when they do not fit."""
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,10 @@ PROVENANCE_KEY = b"refdiff"
 
 
 def write_table(
-    path: Path, schema: pa.Schema, columns: Mapping[str, Sequence[Any] | pa.Array], provenance: Mapping[str, Any]
+    path: Path,
+    schema: pa.Schema,
+    columns: Mapping[str, Sequence[Any] | pa.Array],
+    provenance: Mapping[str, Any],
 ) -> None:
     """Write a table at once: under a temporary name, then renamed.
 
@@ -35,7 +37,7 @@ def write_table(
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
     pq.write_table(table, partial, compression="zstd")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

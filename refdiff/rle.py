@@ -65,9 +65,7 @@ def mask_areas(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.i
     return np.asarray(coco.area([_as_coco(code, height, width) for code in counts]), dtype=np.int64)
 
 
-def mask_intersections(
-    first: Sequence[bytes], second: Sequence[bytes], height: int, width: int
-) -> NDArray[np.int64]:
+def mask_intersections(first: Sequence[bytes], second: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
     """Pixels shared by each mask of `first` and each of `second`, int64 `[len(first) len(second)]`."""
     shared = np.zeros((len(first), len(second)), dtype=np.int64)
     for i, a in enumerate(first):

@@ -30,10 +30,17 @@ class Project:
         """Run a command of this environment in the project's folder; output is captured as text."""
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         result = subprocess.run(
-            command, cwd=self.root, env={**os.environ, "PATH": path}, capture_output=True, text=True, check=False
+            command,
+            cwd=self.root,
+            env={**os.environ, "PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if check and result.returncode:
-            raise AssertionError(f"{command}: exit {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}")
+            raise AssertionError(
+                f"{command}: exit {result.returncode}\n{result.stdout[-3000:]}\n{result.stderr[-6000:]}"
+            )
         return result
 
     def repro(self) -> list[str]:

@@ -38,7 +38,9 @@ def test_a_stage_names_every_file_that_it_imports(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_a_stage_names_no_code_that_it_does_not_import(name: str) -> None:
-    watched = [Path(dep) for dep in _entry(name)["deps"] if dep.startswith(("refdiff", "stages")) and dep.endswith(".py")]
+    watched = [
+        Path(dep) for dep in _entry(name)["deps"] if dep.startswith(("refdiff", "stages")) and dep.endswith(".py")
+    ]
     assert set(watched) <= import_closure(Path(f"stages/{name}.py"), ROOT)
 
 
@@ -55,5 +57,9 @@ def test_cheap_stages_import_no_model_library(name: str) -> None:
     dear = ("torch", "diffusers", "transformers", "open_clip", "spacy", "pandas")
     for file in import_closure(Path(f"stages/{name}.py"), ROOT):
         lines = (ROOT / file).read_text(encoding="utf-8").splitlines()
-        bad = [line for line in lines if line.strip().startswith(tuple(f"{k} {lib}" for lib in dear for k in ("import", "from")))]
+        bad = [
+            line
+            for line in lines
+            if line.strip().startswith(tuple(f"{k} {lib}" for lib in dear for k in ("import", "from")))
+        ]
         assert not bad, f"{file}: {bad}"

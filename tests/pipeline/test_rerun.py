@@ -1,7 +1,6 @@
 """What a change re-runs, by what DVC says it ran, on a real DVC repository with a small demo."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
@@ -55,7 +54,9 @@ def test_a_fusion_weight_reruns_that_method_and_the_report(project: Project) -> 
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("token_rule", "root_or_subject"), ("layers", {"map_px": [8]})], ids=["token rule", "layers"]
+    ("key", "value"),
+    [("token_rule", "root_or_subject"), ("layers", {"map_px": [8]})],
+    ids=["token rule", "layers"],
 )
 def test_a_readout_reruns_no_network(project: Project, key: str, value: object) -> None:
     def change(params: dict[str, Any]) -> None:
@@ -65,5 +66,12 @@ def test_a_readout_reruns_no_network(project: Project, key: str, value: object) 
     ran = project.repro()
     assert "fuse_scores@demo_val-gs" in ran
     assert ran[-1] == "render_report"
-    networks = ("extract_attention", "embed_clip", "propose_masks", "parse_text", "prepare_dataset", "draw_scenes")
+    networks = (
+        "extract_attention",
+        "embed_clip",
+        "propose_masks",
+        "parse_text",
+        "prepare_dataset",
+        "draw_scenes",
+    )
     assert [name for name in ran if name.startswith(networks)] == []

@@ -1,0 +1,220 @@
+"""Heat maps from stored attention, and masks pooled to the attention grid, so that scores need no upsampling.
+
+The grid is that of the finest map that a readout uses; coarser maps are brought to it before they are averaged. A grid
+lies on the square canvas; the photo is the part of the canvas that its `SquareFrame` says.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from refdiff.attention import CrossMaps
+from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
+from refdiff.geometry import SquareFrame
+from refdiff.readout import ReadoutSettings, Upsampling, pick_maps
+
+# Keeps a constant map from dividing by zero. The paper has an epsilon without a value; this is the released code's.
+EPSILON = 1e-8
+
+_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
+
+
+@dataclass(frozen=True, slots=True)
+class PooledMasks:
+    """Masks of one photo brought to the attention grid by the transpose of the upsampling.
+
+    The sum of an upsampled grid inside mask i is the sum of `inside[i] * grid`.
+
+    Attributes:
+        inside: float32 `[n h w]`, each mask pooled; the sum of `inside[i]` is its area.
+        everything: float32 `[h w]`, the whole photo pooled.
+        area: int64 `[n]`, pixels of each mask.
+        pixels: Pixels of the photo.
+    """
+
+    inside: NDArray[np.float32]
+    everything: NDArray[np.float32]
+    area: NDArray[np.int64]
+    pixels: int
+
+
+def heat_map(
+    maps: CrossMaps, positions: Sequence[int], readout: ReadoutSettings, frame: SquareFrame
+) -> NDArray[np.float32]:
+    """Heat of one expression on its photo.
+
+    Args:
+        maps: The stored maps of the expression.
+        positions: Prompt positions whose maps are averaged, start token = 0 (see `readout.token_positions`).
+        readout: How the maps become one.
+        frame: Where the photo lies on the square canvas.
+
+    Returns:
+        float32 `[height width]` of the photo, in [0, 1]; zeros when the maps are constant.
+
+    Raises:
+        ParameterError: The readout names layers or steps that are not stored.
+        StoreMismatchError: A position is not stored.
+        ShardCorruptError: A stored value is not finite.
+
+    Source: arXiv 2308.16777, generative matching (`mean_then_minmax`); released code, the heat map of the Stable
+        Diffusion branch (`minmax_each`, 8 bit, Lanczos): parity/attention.
+    Differs: the minimum and maximum are those of the photo's part of the canvas, borders left out, in the paper's
+        formula too; a constant map gives zeros where the released code divides by zero.
+    """
+    grid = grid_heat(maps, positions, readout, frame)
+    if readout.round_to_8_bit:
+        # Cut, not rounded, as a cast to 8 bit does.
+        photo = _resize_levels((grid * 255).astype(np.uint8), frame, readout.upsampling)
+    else:
+        rows, columns = photo_matrices(frame, grid.shape[0], grid.shape[1], readout.upsampling)
+        photo = rows @ grid @ columns.T
+    if readout.normalize == "minmax_each":
+        photo = stretch(photo)
+    return np.clip(photo, 0.0, 1.0).astype(np.float32)
+
+
+def grid_heat(
+    maps: CrossMaps, positions: Sequence[int], readout: ReadoutSettings, frame: SquareFrame
+) -> NDArray[np.float64]:
+    """Heat on the attention grid, float64 `[h w]` in [0, 1]: all of `heat_map` that comes before the upsampling.
+
+    For `mean_then_minmax` the cells that no pixel of the photo sees may lie outside [0, 1].
+
+    Raises:
+        As `heat_map`.
+    """
+    chosen = _token_means(maps, positions, readout)
+    if readout.normalize == "minmax_each":
+        chosen = {
+            size: np.stack([stretch(each, epsilon=0.0) for each in block]) for size, block in chosen.items()
+        }
+    height, width = max(chosen, key=lambda size: size[0] * size[1])
+    total = np.zeros((height, width))
+    for (h, w), block in chosen.items():
+        summed = block.sum(axis=0)
+        if (h, w) != (height, width):
+            rows = resampling_matrix(h, height, "bilinear")
+            columns = resampling_matrix(w, width, "bilinear")
+            summed = rows @ summed @ columns.T
+        total += summed
+    mean = total / sum(len(block) for block in chosen.values())
+    if readout.normalize == "minmax_each":
+        return mean
+    rows, columns = photo_matrices(frame, height, width, readout.upsampling)
+    seen = mean[rows.any(axis=0)][:, columns.any(axis=0)]
+    return (mean - seen.min()) / (seen.max() - seen.min() + EPSILON)
+
+
+def is_linear(readout: ReadoutSettings) -> bool:
+    """Whether the photo's heat is a linear function of `grid_heat`, so that pooled masks give the same scores.
+
+    Rounding, the overshoot of Lanczos (clipped) and a second stretch on the photo are not linear.
+    """
+    return (
+        readout.upsampling == "bilinear"
+        and not readout.round_to_8_bit
+        and readout.normalize == "mean_then_minmax"
+    )
+
+
+def pool_masks(
+    masks: NDArray[np.bool_], frame: SquareFrame, height: int, width: int, upsampling: Upsampling
+) -> PooledMasks:
+    """Pool masks to a grid of `height` x `width` cells.
+
+    Args:
+        masks: bool `[n H W]` of the photo.
+        frame: Where the photo lies on the square canvas.
+        height: Rows of the grid.
+        width: Columns of the grid.
+        upsampling: The upsampling whose transpose pools.
+
+    Raises:
+        MaskError: The masks are not boolean, or not of the photo's size.
+
+    Source: design.md 4: <upsampled heat, mask> = <heat, pooled mask>.
+    """
+    if masks.dtype != np.bool_ or masks.ndim != 3 or masks.shape[1:] != (frame.height, frame.width):
+        raise MaskError(
+            f"masks: expected bool [n {frame.height} {frame.width}], got {masks.dtype} {list(masks.shape)}"
+        )
+    rows, columns = photo_matrices(frame, height, width, upsampling)
+    inside = np.empty((len(masks), height, width), dtype=np.float32)
+    for index, mask in enumerate(masks):
+        inside[index] = rows.T @ (mask.astype(np.float32) @ columns)
+    everything = np.outer(rows.sum(axis=0), columns.sum(axis=0))
+    area = np.count_nonzero(masks, axis=(1, 2)).astype(np.int64)
+    return PooledMasks(inside, everything, area, frame.height * frame.width)
+
+
+def photo_matrices(
+    frame: SquareFrame, height: int, width: int, upsampling: Upsampling
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """The upsampling of a grid to the photo as two matrices: photo = rows @ grid @ columns.T.
+
+    Returns:
+        rows float32 `[H height]`, columns float32 `[W width]`; borders of the canvas are cropped.
+    """
+    rows = resampling_matrix(height, frame.square_height, upsampling)
+    columns = resampling_matrix(width, frame.square_width, upsampling)
+    return rows[frame.top : frame.top + frame.height], columns[frame.left : frame.left + frame.width]
+
+
+@lru_cache(maxsize=64)
+def resampling_matrix(cells: int, pixels: int, upsampling: Upsampling) -> NDArray[np.float32]:
+    """Resampling of `cells` values to `pixels`, float32 `[pixels cells]`, rows sum to 1.
+
+    Pixel centres are halves (torch's align_corners=False); going to fewer pixels averages instead of skipping.
+    """
+    identity = Image.fromarray(np.eye(cells, dtype=np.float32))
+    matrix = np.array(identity.resize((cells, pixels), _FILTERS[upsampling]), dtype=np.float32)
+    matrix.flags.writeable = False
+    return matrix
+
+
+def stretch(values: NDArray[np.floating], epsilon: float = EPSILON) -> NDArray[np.float64]:
+    """Values moved and scaled to [0, 1] by their minimum and maximum; zeros when they are constant."""
+    low, high = float(values.min()), float(values.max())
+    if high <= low:
+        return np.zeros(values.shape)
+    return (values.astype(np.float64) - low) / (high - low + epsilon)
+
+
+def _token_means(
+    maps: CrossMaps, positions: Sequence[int], readout: ReadoutSettings
+) -> dict[tuple[int, int], NDArray[np.float64]]:
+    rows = [position - 1 for position in positions]
+    if not rows or min(rows) < 0 or max(rows) >= maps.tokens:
+        raise StoreMismatchError(
+            f"token positions {list(positions)}: expected some of 1 to {maps.tokens}, which are stored; "
+            "the text table and the attention store do not fit, run `dvc repro`"
+        )
+    means = {}
+    for size, wanted in pick_maps(maps.keys, readout).items():
+        block = maps.maps[size][rows][:, wanted].mean(axis=0, dtype=np.float64)
+        if not np.isfinite(block).all():
+            raise ShardCorruptError(
+                f"attention maps of {size[0]} x {size[1]}: a stored value is not finite; make the store again"
+            )
+        means[size] = block
+    return means
+
+
+def _resize_levels(
+    levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling
+) -> NDArray[np.float64]:
+    """The photo's part of `levels` resized to the square canvas in 8 bit, as values in [0, 1]."""
+    down, across = levels.shape[0] / frame.square_height, levels.shape[1] / frame.square_width
+    box = (
+        frame.left * across,
+        frame.top * down,
+        min((frame.left + frame.width) * across, levels.shape[1]),
+        min((frame.top + frame.height) * down, levels.shape[0]),
+    )
+    resized = Image.fromarray(levels).resize((frame.width, frame.height), _FILTERS[upsampling], box=box)
+    return np.asarray(resized, dtype=np.float64) / 255
