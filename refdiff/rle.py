@@ -4,12 +4,16 @@ A mask is `Bool[height width]`; its code is the compressed `counts` of pycocotoo
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
+import pycocotools.mask
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 from refdiff.errors import MaskError
+
+# Its published types know only one of the forms that it takes and gives.
+coco: Any = pycocotools.mask
 
 
 def encode_masks(masks: NDArray[np.bool_]) -> list[bytes]:
