@@ -209,12 +209,15 @@ def _resize_levels(
     levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling
 ) -> NDArray[np.float64]:
     """The photo's part of `levels` resized to the square canvas in 8 bit, as values in [0, 1]."""
-    down, across = levels.shape[0] / frame.square_height, levels.shape[1] / frame.square_width
-    box = (
-        frame.left * across,
-        frame.top * down,
-        min((frame.left + frame.width) * across, levels.shape[1]),
-        min((frame.top + frame.height) * down, levels.shape[0]),
+    across, down = levels.shape[1] / frame.square_width, levels.shape[0] / frame.square_height
+    columns = (frame.left * across, min((frame.left + frame.width) * across, levels.shape[1]))
+    rows = (frame.top * down, min((frame.top + frame.height) * down, levels.shape[0]))
+    # Along the rows first, cut to 8 bit, then along the columns: as Pillow resizes the whole square, which for a
+    # long thin photo would not fit in memory.
+    wide = Image.fromarray(levels).resize(
+        (frame.width, levels.shape[0]), _FILTERS[upsampling], box=(columns[0], 0, columns[1], levels.shape[0])
     )
-    resized = Image.fromarray(levels).resize((frame.width, frame.height), _FILTERS[upsampling], box=box)
+    resized = wide.resize(
+        (frame.width, frame.height), _FILTERS[upsampling], box=(0, rows[0], frame.width, rows[1])
+    )
     return np.asarray(resized, dtype=np.float64) / 255

@@ -1,7 +1,6 @@
 """Readouts: which tokens, layers and steps of a stored capture make a heat map, and how (no U-Net run)."""
 
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
@@ -94,22 +93,14 @@ def pick_maps(
     Raises:
         ParameterError: A layer, step or map size is not in the capture; the message lists what is there.
     """
-    return dict(_pick(tuple(keys.values()), readout))
-
-
-@lru_cache(maxsize=32)
-def _pick(
-    groups: tuple[tuple[MapKey, ...], ...], readout: ReadoutSettings
-) -> tuple[tuple[tuple[int, int], list[int]], ...]:
-    everything = [key for group in groups for key in group]
+    everything = [key for group in keys.values() for key in group]
     layers = _wanted_layers(everything, readout)
     steps = _wanted_steps(everything, readout)
-    picked = []
-    for group in groups:
-        wanted = [i for i, key in enumerate(group) if key.layer in layers and key.step in steps]
-        if wanted:
-            picked.append(((group[0].height, group[0].width), wanted))
-    return tuple(picked)
+    picked = {
+        size: [i for i, key in enumerate(group) if key.layer in layers and key.step in steps]
+        for size, group in keys.items()
+    }
+    return {size: wanted for size, wanted in picked.items() if wanted}
 
 
 def _wanted_layers(keys: list[MapKey], readout: ReadoutSettings) -> set[str]:
