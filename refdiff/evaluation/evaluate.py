@@ -1,0 +1,159 @@
+"""Metrics and curves of one method on one split, beside what chance and the best candidate reach."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.dataset.tables import Dataset
+from refdiff.errors import StoreMismatchError
+from refdiff.evaluation.bounds import chance_outcomes, oracle_outcomes, take_outcomes
+from refdiff.evaluation.conventions import describe_conventions
+from refdiff.evaluation.metrics import Outcomes, outcomes_of, precisions, summarise, unit_weights
+from refdiff.evaluation.settings import EvaluateMasksSettings
+from refdiff.fusion.candidates import table_candidates
+from refdiff.fusion.predictions import PredictionTable
+from refdiff.fusion.settings import MethodSettings
+from refdiff.overlap import OverlapTable
+from refdiff.proposals.tables import ProposalTable
+
+CURVE_THRESHOLDS = tuple(round(step / 100, 2) for step in range(101))
+
+
+@dataclass(frozen=True, slots=True)
+class Evaluation:
+    """What metrics.json and curves.json hold, as plain containers."""
+
+    metrics: dict[str, Any]
+    curves: dict[str, Any]
+
+
+def evaluate(
+    predictions: PredictionTable,
+    dataset: Dataset,
+    proposals: ProposalTable,
+    overlap: OverlapTable,
+    *,
+    method: MethodSettings,
+    settings: EvaluateMasksSettings,
+) -> Evaluation:
+    """Evaluate the predictions of one method on one split.
+
+    Args:
+        predictions: One row per expression.
+        dataset: The split.
+        proposals: What the method chose from.
+        overlap: Its overlap with the true masks.
+        method: The row of the method; its filters define the candidates of chance and oracle.
+        settings: Conventions.
+
+    Raises:
+        StoreMismatchError: The predictions are not of this dataset.
+
+    Source: method.md, metrics.
+    """
+    if predictions.expression_id != dataset.expressions.expression_id:
+        raise StoreMismatchError(
+            f"predictions: expected the {len(dataset.expressions.expression_id)} expressions of the dataset in order, "
+            f"got {len(predictions)} others; run `dvc repro`"
+        )
+    counted = np.flatnonzero(predictions.target_index >= 0)
+    weights = unit_weights([predictions.ref_id[row] for row in counted], settings.unit)
+    thresholds = (*settings.precision_at, *CURVE_THRESHOLDS)
+    reached = {
+        "method": outcomes_of(
+            predictions.intersection[counted], predictions.union[counted], thresholds, settings.comparison
+        ),
+        **_bounds(
+            dataset, proposals, overlap, counted, method=method, settings=settings, thresholds=thresholds
+        ),
+    }
+    cut = len(settings.precision_at)
+    summaries = {
+        name: summarise(_columns(outcomes, slice(0, cut)), weights, settings.precision_at)
+        for name, outcomes in reached.items()
+    }
+    metrics = {
+        **summaries["method"],
+        "N-acc": _no_target_accuracy(predictions, dataset, counted, weights),
+        **_counts(predictions, dataset, counted),
+        "chance": summaries["chance"],
+        "oracle": summaries["oracle"],
+        "selection_rule": method.select.describe(),
+        "conventions": describe_conventions(settings),
+    }
+    curves = {
+        "thresholds": list(CURVE_THRESHOLDS),
+        "precision": {
+            name: precisions(_columns(outcomes, slice(cut, None)), weights)
+            for name, outcomes in reached.items()
+        },
+        "iou_histogram": _histogram(reached["method"].iou, weights, settings.histogram_bins),
+    }
+    return Evaluation(metrics, curves)
+
+
+def _bounds(
+    dataset: Dataset,
+    proposals: ProposalTable,
+    overlap: OverlapTable,
+    counted: NDArray[np.integer],
+    *,
+    method: MethodSettings,
+    settings: EvaluateMasksSettings,
+    thresholds: tuple[float, ...],
+) -> dict[str, Outcomes]:
+    """Chance and oracle of the counted expressions."""
+    kept = table_candidates(proposals, dataset, method)[overlap.proposal_index]
+    target_of = dataset.expressions.target_index
+    if proposals.per_expression:
+        groups = proposals.expression_index[overlap.proposal_index[kept]]
+        areas = np.where(target_of >= 0, dataset.targets.area[target_of], 0)
+        rows = counted
+    else:
+        groups = overlap.target_index[kept]
+        areas = dataset.targets.area
+        rows = target_of[counted]
+    shared, joint = overlap.intersection[kept], overlap.union[kept]
+    bounds = {"chance": chance_outcomes, "oracle": oracle_outcomes}
+    return {
+        name: take_outcomes(
+            bound(groups, shared, joint, areas, thresholds=thresholds, comparison=settings.comparison), rows
+        )
+        for name, bound in bounds.items()
+    }
+
+
+def _no_target_accuracy(
+    predictions: PredictionTable, dataset: Dataset, counted: NDArray[np.integer], weights: NDArray[np.float64]
+) -> float | None:
+    empty = dataset.targets.area[predictions.target_index[counted]] == 0
+    if not empty.any():
+        return None
+    correct = predictions.proposal_index[counted] < 0
+    return float(weights[empty] @ correct[empty] / weights[empty].sum())
+
+
+def _counts(predictions: PredictionTable, dataset: Dataset, counted: NDArray[np.integer]) -> dict[str, Any]:
+    empty = dataset.targets.area[predictions.target_index[counted]] == 0
+    return {
+        "n_expressions": len(predictions),
+        "n_evaluated": len(counted),
+        "n_objects": len({predictions.ref_id[row] for row in counted}),
+        "n_without_truth": len(predictions) - len(counted),
+        "n_no_target": int(empty.sum()),
+        "n_no_candidate": int((predictions.n_proposals == 0).sum()),
+        "n_dropped": len(dataset.meta.get("dropped", [])),
+        "mean_candidates": float(predictions.n_proposals.mean()) if len(predictions) else None,
+    }
+
+
+def _columns(outcomes: Outcomes, columns: slice) -> Outcomes:
+    return Outcomes(outcomes.intersection, outcomes.union, outcomes.iou, outcomes.hits[:, columns])
+
+
+def _histogram(iou: NDArray[np.float64], weights: NDArray[np.float64], bins: int) -> dict[str, list[float]]:
+    """Weight of the expressions in each bin; the last bin has both its edges."""
+    counts, edges = np.histogram(iou, bins=bins, range=(0.0, 1.0), weights=weights)
+    return {"edges": edges.tolist(), "counts": counts.tolist()}

@@ -1,0 +1,73 @@
+"""The table of results, for a terminal."""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from refdiff.errors import ArtifactMissingError
+from refdiff.evaluation.metrics import precision_name
+from refdiff.layout import SplitLayout
+
+SHOWN_PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
+Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
+
+
+def read_results(splits: Iterable[str], methods: Iterable[str], root: Path = Path()) -> Results:
+    """Every metrics.json: split -> method -> metrics.
+
+    Raises:
+        ArtifactMissingError: One is not there.
+    """
+    names = list(methods)
+    return {
+        split: {name: read_metrics(SplitLayout(split, root).metrics(name)) for name in names}
+        for split in splits
+    }
+
+
+def read_metrics(path: Path) -> dict[str, Any]:
+    """One metrics.json.
+
+    Raises:
+        ArtifactMissingError: It is not there.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
+
+
+def print_table(results: Results, console: Console | None = None) -> None:
+    """Print one table per split: a row per method, figures in per cent.
+
+    Args:
+        results: split -> method -> metrics, as `evaluate_masks` writes them.
+        console: Where to; standard output when None.
+    """
+    out = console if console is not None else Console()
+    for split, methods in results.items():
+        out.print(make_table(split, methods))
+
+
+def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:
+    """The table of one split."""
+    counts = sorted({str(metrics["n_evaluated"]) for metrics in methods.values()})
+    table = Table(title=f"{split}: {', '.join(counts)} expressions, figures in %", title_justify="left")
+    table.add_column("method", no_wrap=True)
+    precision = [precision_name(threshold) for threshold in SHOWN_PRECISIONS]
+    short = [f"Pr@{f'{threshold:g}'.lstrip('0')}" for threshold in SHOWN_PRECISIONS]
+    for name in ("oIoU", "mIoU", *short, "chance mIoU", "oracle mIoU"):
+        table.add_column(name, justify="right")
+    for method, metrics in methods.items():
+        own = [metrics.get(name) for name in ("oIoU", "mIoU", *precision)]
+        beside = [metrics[name]["mIoU"] for name in ("chance", "oracle")]
+        table.add_row(method, *(_percent(value) for value in (*own, *beside)))
+    return table
+
+
+def _percent(value: float | None) -> str:
+    return "-" if value is None else f"{100 * value:.2f}"

@@ -1,0 +1,1 @@
+"""Scores of proposals, and the choice of one for every expression (NumPy)."""

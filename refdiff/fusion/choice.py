@@ -1,0 +1,151 @@
+"""Which proposals are candidates, and which of them is chosen. Filtered proposals are out; they do not score zero.
+
+Ties go to the lowest index, in the filters and in the choice.
+"""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.errors import ParameterError
+from refdiff.fusion.scores import Scores
+from refdiff.fusion.settings import MethodSettings
+
+NO_CHOICE = -1
+OTSU_BINS = 256
+
+
+def find_candidates(
+    areas: NDArray[np.integer],
+    pixels: NDArray[np.integer] | int,
+    keep_largest: int | None,
+    min_area_px: int,
+    groups: NDArray[np.integer] | None = None,
+) -> NDArray[np.bool_]:
+    """Which proposals take part, bool `[n]`.
+
+    The largest are taken first, then those of `min_area_px` pixels or fewer are dropped, and with them what is empty
+    or covers the whole photo, for which inside and outside do not both exist.
+
+    Args:
+        areas: Pixels of each proposal, `[n]`.
+        pixels: Pixels of the photo, or of each proposal's photo, `[n]`.
+        keep_largest: Only so many of the largest of each group; None takes all.
+        min_area_px: Candidates have more pixels than this.
+        groups: Photo (or expression) that each proposal belongs to, `[n]`; None when all belong to one.
+
+    Source: released code, filter of the proposals.
+    Differs: what is filtered is out instead of scoring 0; masks of the whole photo are dropped.
+    """
+    kept = (areas > min_area_px) & (areas > 0) & (areas < pixels)
+    if keep_largest is None or len(areas) == 0:
+        return kept
+    group = np.zeros(len(areas), dtype=np.int64) if groups is None else groups
+    order = np.lexsort((-areas.astype(np.int64), group))
+    starts = np.flatnonzero(np.diff(group[order], prepend=group[order[0]] - 1))
+    place = np.arange(len(areas)) - np.repeat(starts, np.diff(starts, append=len(areas)))
+    kept[order[place >= keep_largest]] = False
+    return kept
+
+
+def choose(scores: NDArray[np.floating], kept: NDArray[np.bool_]) -> int:
+    """Index of the best score among the candidates, the lowest where several are equal; -1 without a candidate.
+
+    Args:
+        scores: `[n]`, finite for candidates.
+        kept: Candidates, bool `[n]`.
+    """
+    if not kept.any():
+        return NO_CHOICE
+    return int(np.argmax(np.where(kept, scores, -np.inf)))
+
+
+def weigh_area(
+    contrast: NDArray[np.floating], areas: NDArray[np.integer], pixels: int, power: float
+) -> NDArray[np.float64]:
+    """Contrast times (a (1 - a)) ** power, with a the share of the photo that a mask covers, `[n]`.
+
+    At power 0.5 this is the square root of Otsu's between-class variance a (1 - a) (m1 - m0)^2 of the heat, so that its
+    argmax over thresholds is Otsu's threshold.
+    """
+    share = areas / pixels
+    return np.asarray(contrast * (share * (1.0 - share)) ** power, dtype=np.float64)
+
+
+def restrict_thresholds(
+    kept: NDArray[np.bool_], thresholds: NDArray[np.floating], wanted: float
+) -> NDArray[np.bool_]:
+    """The candidates whose threshold is the nearest to `wanted` that any candidate has (the lower where two are).
+
+    Raises:
+        ParameterError: The proposals were not cut at thresholds.
+    """
+    if not kept.any():
+        return kept
+    if np.isnan(thresholds[kept]).any():
+        raise ParameterError(
+            "select.rule: fixed and otsu need proposals that were cut from a heat map at thresholds; "
+            "use argmax or area, or a heat source of kind threshold"
+        )
+    there = np.unique(thresholds[kept])
+    nearest = there[np.argmin(np.abs(there - wanted))]
+    return kept & (thresholds == nearest)
+
+
+def otsu_threshold(heat: NDArray[np.floating]) -> float:
+    """Otsu's threshold of a heat map with values in [0, 1]: the edge, of 256 equal bins, that separates best.
+
+    Where a run of edges is equally good, its middle; 0.5 for a constant map.
+
+    Source: N. Otsu, A threshold selection method from gray-level histograms, 1979.
+    """
+    counts, edges = np.histogram(heat, bins=OTSU_BINS, range=(0.0, 1.0))
+    weights = counts / counts.sum()
+    centres = (edges[:-1] + edges[1:]) / 2
+    low = np.cumsum(weights)[:-1]
+    low_sum = np.cumsum(weights * centres)[:-1]
+    mean = float((weights * centres).sum())
+    spread = low * (1.0 - low)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        between = np.where(spread > 1e-12, (mean * low - low_sum) ** 2 / spread, 0.0)
+    best = between.max()
+    if best <= 0.0:
+        return 0.5
+    return float(edges[1:-1][between >= best * (1 - 1e-9)].mean())
+
+
+def decide(
+    method: MethodSettings,
+    scores: Scores,
+    areas: NDArray[np.integer],
+    pixels: int,
+    *,
+    thresholds: NDArray[np.floating],
+    heat: NDArray[np.floating] | None,
+) -> int:
+    """Index of the chosen one among an expression's candidates, by the method's selection rule; -1 without any.
+
+    Args:
+        method: The rule and the weights.
+        scores: Of the n candidates.
+        areas: Their pixels, `[n]`.
+        pixels: Pixels of the photo.
+        thresholds: Heat threshold that each was cut at, `[n]`; NaN where there is none.
+        heat: Heat on the photo, `[H W]`; needed by rule `otsu`, else None.
+
+    Raises:
+        ParameterError: The rule needs thresholds that the candidates do not have.
+        ValueError: The rule needs the heat and it is not given.
+    """
+    select = method.select
+    kept = np.ones(len(areas), dtype=np.bool_)
+    ranking = scores.total
+    if select.rule == "fixed" and select.threshold is not None:
+        kept = restrict_thresholds(kept, thresholds, select.threshold)
+    elif select.rule == "otsu":
+        if heat is None:
+            raise ValueError("heat: rule otsu needs it, got None")
+        kept = restrict_thresholds(kept, thresholds, otsu_threshold(heat))
+    elif select.rule == "area" and select.area_power is not None:
+        weighed = weigh_area(scores.generative, areas, pixels, select.area_power)
+        ranking = ranking + method.generative_weight * (weighed - scores.generative)
+    return choose(ranking, kept)
