@@ -5,7 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.fusion.choice import NO_CHOICE, decide, find_candidates
+from refdiff.fusion.candidates import find_candidates
+from refdiff.fusion.choice import NO_CHOICE, decide
 from refdiff.fusion.scores import ClipViews, Scores, attention_contrast, score_proposals
 from refdiff.fusion.settings import MethodSettings
 
