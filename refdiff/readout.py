@@ -11,7 +11,7 @@ from refdiff.params import Section
 
 TokenRule = Literal["root", "root_or_subject", "all_tokens"]
 Upsampling = Literal["bilinear", "lanczos"]
-HeadColumns = Literal["root", "subject"]
+HeadRule = Literal["root", "root_or_subject"]
 
 
 class LayersBySize(Section):
@@ -54,9 +54,9 @@ class ReadoutSettings(Section):
         return value
 
 
-def head_columns(rule: TokenRule) -> HeadColumns:
-    """Which columns of the text table hold the head word of `rule`."""
-    return "subject" if rule == "root_or_subject" else "root"
+def head_rule(readout: ReadoutSettings) -> HeadRule:
+    """The rule whose head word the readout reads; the root, without effect, for `all_tokens`."""
+    return "root" if readout.token_rule == "all_tokens" else readout.token_rule
 
 
 def token_positions(readout: ReadoutSettings, first: int, last: int, tokens: int) -> tuple[int, ...]:
@@ -64,7 +64,7 @@ def token_positions(readout: ReadoutSettings, first: int, last: int, tokens: int
 
     Args:
         readout: Its `token_rule` and `piece` count.
-        first: First piece of the head word by the rule (see `head_columns`).
+        first: First piece of the head word by the rule (see `head_rule`).
         last: Last piece, inclusive.
         tokens: Tokens of the sentence in the prompt, without start and end.
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from refdiff.attention import MapKey
 from refdiff.errors import ParameterError, StoreMismatchError
 from refdiff.params import find, parse_section, read_params
-from refdiff.readout import ReadoutSettings, head_columns, pick_maps, token_positions
+from refdiff.readout import ReadoutSettings, head_rule, pick_maps, token_positions
 
 PAPER = {
     "capture": "paper",
@@ -55,12 +55,9 @@ def test_positions_lie_inside_the_word(first: int, more: int, after: int, piece:
     assert len(positions) == (more + 1 if piece == "mean" else 1)
 
 
-def test_head_columns() -> None:
-    assert [head_columns(rule) for rule in ("root", "root_or_subject", "all_tokens")] == [
-        "root",
-        "subject",
-        "root",
-    ]
+def test_head_rule() -> None:
+    rules = [head_rule(_readout(token_rule=rule)) for rule in ("root", "root_or_subject", "all_tokens")]
+    assert rules == ["root", "root_or_subject", "root"]
 
 
 def test_pick_everything() -> None:
