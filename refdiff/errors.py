@@ -26,16 +26,24 @@ class DatasetFaultsError(DatasetError):
         where: The dataset.
         faults: One line per fault, each complete in itself.
         advice: What to do about them.
+        shown: How many lines the message holds at most; all are counted and kept in `faults`.
     """
 
-    def __init__(self, where: str, faults: Sequence[str], advice: str) -> None:
+    def __init__(self, where: str, faults: Sequence[str], advice: str, shown: int = 50) -> None:
         self.faults = tuple(faults)
-        lines = "\n".join(f"  {fault}" for fault in self.faults)
-        super().__init__(f"{where}: {len(self.faults)} faults; {advice}\n{lines}")
+        lines = [f"  {fault}" for fault in self.faults[:shown]]
+        if len(self.faults) > shown:
+            lines.append(f"  ... and {len(self.faults) - shown} more")
+        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
+        super().__init__("\n".join([f"{where}: {count}; {advice}", *lines]))
 
 
 class HostilePickleError(DatasetError):
     """A pickle holds something other than plain containers, strings and numbers; nothing in it was run."""
+
+
+class PathOutsideError(DatasetError):
+    """A dataset names a file outside its folder."""
 
 
 class ImageError(DatasetError):

@@ -1,0 +1,156 @@
+"""A dataset of one's own: `<folder>/<split>.jsonl`, one object a line.
+
+Keys of a line:
+    image: The photo, relative to the row's `images`.
+    sentence: What is to be found.
+    mask: Optional truth: polygons `[[x, y, ...], ...]`, a run-length code `{"size": [h, w], "counts": ...}` (compressed
+        or plain), or the path of a PNG relative to the row's `folder`.
+    no_target: Optional; true when the sentence means nothing in the photo (instead of a mask).
+    id: Optional id of the sentence; the line's number without it.
+    ref_id: Optional id of what is meant; lines with the same one are sentences about the same thing, and one of them
+        may give the mask for all. The sentence's id without it.
+    image_id: Optional id of the photo; its path without it.
+"""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.fields import read_field, read_id, read_record, read_text, show
+from refdiff.dataset.json_file import parse_json
+from refdiff.dataset.paths import join_inside
+from refdiff.dataset.records import DatasetRecords, MaskRecord, PhotoRecord, RefRecord
+from refdiff.dataset.sentences import check_sentence
+from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
+from refdiff.errors import DatasetError, PathOutsideError
+
+KEYS = ("image", "sentence", "mask", "no_target", "id", "ref_id", "image_id")
+
+
+@dataclass(slots=True)
+class _Ref:
+    """A ref while its lines are gathered, or one line of it; `truth` is the mask's JSON, None while there is none."""
+
+    image_id: str
+    where: str
+    sentences: list[tuple[str, str]] = field(default_factory=list)
+    truth: str | None = None
+    masks: tuple[MaskRecord, ...] | None = None
+
+
+def read_jsonl(row: SplitRow, settings: PrepareDatasetSettings, faults: FaultLog) -> DatasetRecords:
+    """Read a JSONL file; lines that have faults are noted and left out.
+
+    Raises:
+        DatasetError: The file is missing; the message names those that exist.
+    """
+    folder = Path(row.folder)
+    path = folder / f"{row.split}.jsonl"
+    try:
+        lines = path.read_bytes().split(b"\n")
+    except OSError as error:
+        there = ", ".join(sorted(file.stem for file in folder.glob("*.jsonl"))) or "none"
+        raise DatasetError(
+            f"{path}: cannot be read ({error.strerror}); expected a split among: {there}; correct params.yaml"
+        ) from error
+    reader = _Reader(path, row, settings, faults)
+    expressions = 0
+    for number, line in enumerate(lines, start=1):
+        if line.strip():
+            expressions += 1
+            reader.read_line(number, line)
+    return DatasetRecords(reader.photos, tuple(reader.finish()), expressions, 0, (path,))
+
+
+@dataclass(slots=True)
+class _Reader:
+    """Gathers lines into refs; what is faulty is noted and left out."""
+
+    path: Path
+    row: SplitRow
+    settings: PrepareDatasetSettings
+    faults: FaultLog
+    photos: dict[str, PhotoRecord] = field(default_factory=dict)
+    refs: dict[str, _Ref] = field(default_factory=dict)
+    sentence_ids: set[str] = field(default_factory=set)
+
+    def read_line(self, number: int, line: bytes) -> None:
+        where = f"{self.path}: line {number}"
+        try:
+            record = read_record(parse_json(line, where), where)
+            unknown = sorted(set(record) - set(KEYS))
+            if unknown:
+                raise DatasetError(f"{where}: unknown key {show(unknown[0])}; expected {', '.join(KEYS)}; remove it")
+            sentence_id = read_id(record, "id", where) if "id" in record else str(number)
+            ref_id = read_id(record, "ref_id", where) if "ref_id" in record else sentence_id
+            name = read_text(record, "image", where)
+            image_id = read_id(record, "image_id", where) if "image_id" in record else name
+            sentence = read_field(record, "sentence", where)
+            photo = join_inside(Path(self.row.images), name, self.settings.links_outside, where)
+            masks = self._read_truth(record, where)
+        except DatasetError as error:
+            self.faults.add("path_outside" if isinstance(error, PathOutsideError) else "record", str(error))
+            return
+        problem = check_sentence(sentence)
+        if problem:
+            self.faults.add("sentence", f"{where}: {problem}; correct or remove the line")
+        elif sentence_id in self.sentence_ids:
+            self.faults.add("duplicate_sentence", f"{where}: id {sentence_id} was there before; give it another id")
+        elif self._join_photo(image_id, photo, where):
+            self.sentence_ids.add(sentence_id)
+            truth = json.dumps([record.get("mask"), record.get("no_target")]) if masks is not None else None
+            one = _Ref(image_id, where, [(sentence_id, sentence)], truth, masks)
+            self._join_ref(ref_id, one)
+
+    def finish(self) -> list[RefRecord]:
+        return [
+            RefRecord(ref_id, ref.image_id, ref.where, tuple(ref.sentences), ref.masks)
+            for ref_id, ref in self.refs.items()
+        ]
+
+    def _read_truth(self, record: dict[str, Any], where: str) -> tuple[MaskRecord, ...] | None:
+        value = record.get("mask")
+        nothing = record.get("no_target", False)
+        if not isinstance(nothing, bool) or (nothing and value is not None):
+            raise DatasetError(
+                f"{where}: no_target is {show(nothing)} and mask is {show(value)}; expected a mask, or no_target: true "
+                "without one; correct the line"
+            )
+        if nothing:
+            return ()
+        if value is None:
+            return None
+        if isinstance(value, str):
+            value = join_inside(Path(self.row.folder), value, self.settings.links_outside, where)
+        return (MaskRecord(where, value),)
+
+    def _join_photo(self, image_id: str, path: Path, where: str) -> bool:
+        known = self.photos.setdefault(image_id, PhotoRecord(image_id, path, f"{path} (image {image_id})", None))
+        if known.path != path:
+            self.faults.add(
+                "duplicate_image",
+                f"{where}: image_id {image_id} is {path}; expected {known.path}, as before; give it another id",
+            )
+        return known.path == path
+
+    def _join_ref(self, ref_id: str, line: _Ref) -> None:
+        """Add one line to its ref, when it is about the same photo and the same mask."""
+        ref = self.refs.setdefault(ref_id, _Ref(line.image_id, f"{self.path}: ref {ref_id}"))
+        if ref.image_id != line.image_id:
+            self.faults.add(
+                "duplicate_ref",
+                f"{line.where}: ref_id {ref_id} is on image {line.image_id}; expected image {ref.image_id}, as before; "
+                "give it another id",
+            )
+        elif line.truth is not None and ref.truth not in (None, line.truth):
+            self.faults.add(
+                "duplicate_ref",
+                f"{line.where}: ref_id {ref_id} has another mask than before; expected one mask per ref_id; give it "
+                "another id",
+            )
+        else:
+            ref.sentences.extend(line.sentences)
+            if ref.truth is None and line.truth is not None:
+                ref.truth, ref.masks = line.truth, line.masks

@@ -1,0 +1,57 @@
+"""All photos of a split, opened and decoded in full, so that a truncated one is found here and not hours later."""
+
+import hashlib
+import os
+import warnings
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import track
+
+from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.records import PhotoRecord
+from refdiff.errors import ImageError
+from refdiff.photo import PhotoFrame, decode_photo, read_bytes
+
+_MAX_THREADS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoCheck:
+    """A photo that decodes.
+
+    Attributes:
+        frame: Its frames.
+        sha256: Digest of its file.
+    """
+
+    frame: PhotoFrame
+    sha256: str
+
+
+def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLog) -> dict[str, PhotoCheck]:
+    """Decode every photo; those that do not decode are noted as faults and left out of the result, by image id."""
+    records = list(photos)
+    checked: dict[str, PhotoCheck] = {}
+    with warnings.catch_warnings(), ThreadPoolExecutor(min(_MAX_THREADS, os.cpu_count() or 1)) as pool:
+        # Pillow warns of damaged EXIF blocks and of bombs; the first is harmless, the second is a fault below.
+        warnings.filterwarnings("ignore", module=r"PIL\.")
+        results = pool.map(lambda record: _check_photo(record, max_pixels), records)
+        progress = track(results, "photos", total=len(records), console=Console(stderr=True))
+        for record, result in zip(records, progress, strict=True):
+            if isinstance(result, ImageError):
+                faults.add("image", str(result))
+            else:
+                checked[record.image_id] = result
+    return checked
+
+
+def _check_photo(record: PhotoRecord, max_pixels: int) -> PhotoCheck | ImageError:
+    try:
+        data = read_bytes(record.path, record.where)
+        _, frame = decode_photo(data, record.where, max_pixels)
+    except ImageError as error:
+        return error
+    return PhotoCheck(frame, hashlib.sha256(data).hexdigest())

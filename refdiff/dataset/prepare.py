@@ -1,0 +1,229 @@
+"""From the files of a dataset to its tables: read, check everything, then refuse or drop what is faulty."""
+
+import hashlib
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.frames import is_stored_frame
+from refdiff.dataset.grefcoco import read_grefcoco
+from refdiff.dataset.jsonl import read_jsonl
+from refdiff.dataset.photos import PhotoCheck, check_photos
+from refdiff.dataset.records import DatasetRecords, MaskRecord, PhotoRecord, RefRecord
+from refdiff.dataset.refer import read_refer
+from refdiff.dataset.segmentation import declared_size, draw_segmentation, read_mask_image
+from refdiff.dataset.settings import Format, PrepareDatasetSettings, SplitRow
+from refdiff.dataset.tables import Dataset, Expressions, Images, Targets
+from refdiff.errors import DatasetError, ImageError, MaskError
+from refdiff.photo import PhotoFrame, orient
+from refdiff.provenance import describe_run
+from refdiff.rle import encode_mask
+
+READERS: Mapping[Format, Callable[[SplitRow, PrepareDatasetSettings, FaultLog], DatasetRecords]] = {
+    "refer": read_refer,
+    "grefcoco": read_grefcoco,
+    "jsonl": read_jsonl,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class _Truth:
+    """The true mask of a ref, drawn; `counts` is None when no truth is given."""
+
+    ref: RefRecord
+    counts: bytes | None
+    area: int
+
+
+def prepare_dataset(name: str, row: SplitRow, settings: PrepareDatasetSettings) -> Dataset:
+    """Read a split and check all of it: records, sentences, photos, masks.
+
+    Args:
+        name: The split's name in params.yaml.
+        row: Where its files are.
+        settings: Conventions, and what to do about faults.
+
+    Raises:
+        DatasetFaultsError: The dataset has faults and `on_fault` is `refuse`; the message lists them.
+        DatasetError: A file cannot be read at all, or nothing is left after dropping.
+        HostilePickleError: The pickle holds more than plain content; nothing in it was run.
+    """
+    faults = FaultLog()
+    records = READERS[row.format](row, settings, faults)
+    used = {ref.image_id for ref in records.refs}
+    photos = {image_id: photo for image_id, photo in records.photos.items() if image_id in used}
+    checks = check_photos(photos.values(), settings.max_pixels, faults)
+    stored = _choose_frames(photos, checks, settings, faults)
+    drawn = (_draw_truth(ref, checks, stored, settings, faults) for ref in records.refs)
+    truths = [truth for truth in drawn if truth is not None]
+    if settings.on_fault == "refuse":
+        faults.refuse_if_any(f"{name} ({row.folder})")
+    if not truths:
+        raise DatasetError(
+            f"{name} ({row.folder}): no expression is left of {records.expressions}; expected one at least; "
+            f"{faults.lines()[0] if faults.faults else 'the split is empty'}"
+        )
+    provenance = _provenance(row, settings, records, checks)
+    meta = {"split": name, **_describe(row, settings, records, truths, faults), "provenance": provenance}
+    return _build_tables(truths, photos, checks, meta)
+
+
+def _choose_frames(
+    photos: Mapping[str, PhotoRecord],
+    checks: Mapping[str, PhotoCheck],
+    settings: PrepareDatasetSettings,
+    faults: FaultLog,
+) -> dict[str, bool]:
+    """For each good photo whose annotation tells its size: whether that is the stored frame."""
+    stored: dict[str, bool] = {}
+    for image_id, photo in photos.items():
+        if image_id not in checks:
+            continue
+        frame = checks[image_id].frame
+        try:
+            stored[image_id] = is_stored_frame(frame, photo.size_hw, settings.annotation_frame, photo.where)
+        except ImageError as error:
+            faults.add("image_size", str(error))
+    return stored
+
+
+def _draw_truth(
+    ref: RefRecord,
+    checks: Mapping[str, PhotoCheck],
+    stored: Mapping[str, bool],
+    settings: PrepareDatasetSettings,
+    faults: FaultLog,
+) -> _Truth | None:
+    """The true mask of a ref; None when its photo or a mask has a fault."""
+    if ref.image_id not in stored:
+        return None
+    if ref.masks is None:
+        return _Truth(ref, None, 0)
+    frame = checks[ref.image_id].frame
+    mask = np.zeros((frame.height, frame.width), dtype=np.bool_)
+    whole = True
+    for record in ref.masks:
+        try:
+            part = _draw_mask(record, frame, stored[ref.image_id], settings)
+        except (MaskError, ImageError) as error:
+            faults.add("mask", f"{record.where}: {error}; correct or remove the annotation")
+            whole = False
+            continue
+        if not part.any():
+            faults.add(
+                "empty_mask",
+                f"{record.where}: the mask has no pixels; expected one at least; correct or remove the annotation",
+            )
+            whole = False
+        mask |= part
+    return _Truth(ref, encode_mask(mask), int(mask.sum())) if whole else None
+
+
+def _draw_mask(
+    record: MaskRecord, frame: PhotoFrame, stored: bool, settings: PrepareDatasetSettings
+) -> NDArray[np.bool_]:
+    """One annotated mask in the oriented frame.
+
+    Where the photo's record has no size (JSONL), the mask's own size tells its frame.
+    """
+    segmentation = record.segmentation
+    if isinstance(segmentation, Path):
+        mask = read_mask_image(segmentation)
+        size = (mask.shape[0], mask.shape[1])
+        turned = is_stored_frame(frame, size, settings.annotation_frame, str(segmentation))
+        return orient(mask, frame.orientation) if turned else mask
+    size = declared_size(segmentation)
+    if size is not None and not stored:
+        stored = is_stored_frame(frame, size, settings.annotation_frame, "run-length code")
+    height, width = (frame.stored_height, frame.stored_width) if stored else (frame.height, frame.width)
+    mask = draw_segmentation(segmentation, height, width, settings.overlapping_polygons)
+    return orient(mask, frame.orientation) if stored else mask
+
+
+def _describe(
+    row: SplitRow,
+    settings: PrepareDatasetSettings,
+    records: DatasetRecords,
+    truths: Sequence[_Truth],
+    faults: FaultLog,
+) -> dict[str, Any]:
+    """What dataset.json says of the content."""
+    expressions = sum(len(truth.ref.sentences) for truth in truths)
+    return {
+        "format": row.format,
+        "benchmark": row.benchmark,
+        "counts": {
+            "images": len({truth.ref.image_id for truth in truths}),
+            "targets": sum(truth.counts is not None for truth in truths),
+            "no_targets": sum(truth.ref.masks == () for truth in truths),
+            "expressions": expressions,
+            "expressions_without_truth": sum(len(t.ref.sentences) for t in truths if t.counts is None),
+            "refs_without_sentences": records.refs_without_sentences,
+        },
+        "conventions": {
+            "frame": "photo after EXIF orientation",
+            "sentence": settings.sentence if row.format != "jsonl" else "as given",
+            "overlapping_polygons": settings.overlapping_polygons,
+            "annotation_frame": settings.annotation_frame,
+        },
+        "dropped": faults.lines(),
+        "dropped_counts": {
+            "faults": len(faults.faults),
+            "by_kind": faults.counts(),
+            "expressions": records.expressions - expressions,
+        },
+    }
+
+
+def _provenance(
+    row: SplitRow, settings: PrepareDatasetSettings, records: DatasetRecords, checks: Mapping[str, PhotoCheck]
+) -> dict[str, Any]:
+    """Where the tables come from; all photos that decode count as one input."""
+    parameters = {"split": row.model_dump(mode="json"), "prepare_dataset": settings.model_dump(mode="json")}
+    provenance = describe_run("prepare_dataset", parameters, {path.name: path for path in records.files})
+    digests = "".join(f"{image_id}\n{checks[image_id].sha256}\n" for image_id in sorted(checks))
+    return {**provenance, "inputs": {**provenance["inputs"], "photos": hashlib.sha256(digests.encode()).hexdigest()}}
+
+
+def _build_tables(
+    truths: Sequence[_Truth],
+    photos: Mapping[str, PhotoRecord],
+    checks: Mapping[str, PhotoCheck],
+    meta: dict[str, Any],
+) -> Dataset:
+    """Tables ordered by photo, photos in the order in which refs first name them, refs in theirs."""
+    image_ids = list(dict.fromkeys(truth.ref.image_id for truth in truths))
+    index_of = {image_id: index for index, image_id in enumerate(image_ids)}
+    ordered = sorted(truths, key=lambda truth: index_of[truth.ref.image_id])
+    given = [truth for truth in ordered if truth.counts is not None]
+    target_of = {truth.ref.ref_id: index for index, truth in enumerate(given)}
+    rows = list(itertools.chain.from_iterable(((t, *sentence) for sentence in t.ref.sentences) for t in ordered))
+    frames = [checks[image_id].frame for image_id in image_ids]
+    images = Images(
+        image_ids,
+        [photos[image_id].path.as_posix() for image_id in image_ids],
+        np.array([frame.height for frame in frames], dtype=np.int32),
+        np.array([frame.width for frame in frames], dtype=np.int32),
+    )
+    expressions = Expressions(
+        [expression_id for _, expression_id, _ in rows],
+        [truth.ref.ref_id for truth, _, _ in rows],
+        np.array([index_of[truth.ref.image_id] for truth, _, _ in rows], dtype=np.int32),
+        [truth.ref.image_id for truth, _, _ in rows],
+        [sentence for _, _, sentence in rows],
+        np.array([target_of.get(truth.ref.ref_id, -1) for truth, _, _ in rows], dtype=np.int32),
+    )
+    targets = Targets(
+        [truth.ref.ref_id for truth in given],
+        np.array([index_of[truth.ref.image_id] for truth in given], dtype=np.int32),
+        [truth.counts for truth in given if truth.counts is not None],
+        np.array([truth.area for truth in given], dtype=np.int64),
+        np.array([len(truth.ref.masks or ()) for truth in given], dtype=np.int32),
+    )
+    return Dataset(images, expressions, targets, meta)

@@ -1,0 +1,178 @@
+"""The one reader of photos: RGB as a viewer shows it, with the EXIF orientation applied.
+
+Every stage that looks at a photo reads it here, so that masks, proposals and heat maps share one frame.
+"""
+
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from refdiff.errors import ImageError
+
+# Pillow's own limit: it calls anything larger a possible decompression bomb.
+MAX_PIXELS = 89_478_485
+
+# Formats that are pixels and nothing else: others may start programs (EPS) or need external ones.
+PHOTO_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "PPM", "JPEG2000")
+
+_ORIENTATION_TAG = 0x0112
+
+ScalarT = TypeVar("ScalarT", bound=np.generic)
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoFrame:
+    """The two frames of a photo: as stored in the file, and as its EXIF orientation turns it.
+
+    Attributes:
+        height: Rows after orientation; the frame of everything in refdiff.
+        width: Columns after orientation.
+        stored_height: Rows in the file.
+        stored_width: Columns in the file.
+        orientation: The EXIF value, 1 (as stored) to 8.
+    """
+
+    height: int
+    width: int
+    stored_height: int
+    stored_width: int
+    orientation: int
+
+
+def read_photo(path: Path) -> NDArray[np.uint8]:
+    """The photo as RGB uint8 `[H W 3]`, EXIF orientation applied.
+
+    Grey, palette, CMYK and 16-bit photos become RGB; 16-bit values are scaled to 8 bit; transparency is shown on white.
+
+    Raises:
+        ImageError: The file is missing, empty, truncated, larger than `MAX_PIXELS`, or no photo.
+    """
+    return decode_photo(read_bytes(path, str(path)), str(path), MAX_PIXELS)[0]
+
+
+def read_bytes(path: Path, where: str) -> bytes:
+    """The bytes of an image file, which messages call `where`.
+
+    Raises:
+        ImageError: The file is missing, cannot be read, or is empty.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise ImageError(f"{where}: image is not there; expected a file; check the folder and the name") from error
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ImageError(f"{where}: image cannot be read ({reason}); expected a readable file") from error
+    if not data:
+        raise ImageError(f"{where}: image is an empty file; expected a photo, got 0 bytes; fetch it again")
+    return data
+
+
+def decode_photo(data: bytes, where: str, max_pixels: int) -> tuple[NDArray[np.uint8], PhotoFrame]:
+    """Decode a whole photo from the bytes of its file.
+
+    Args:
+        data: The file's content.
+        where: What the messages call it.
+        max_pixels: Larger photos are refused before they are decoded.
+
+    Returns:
+        RGB uint8 `[H W 3]` after orientation, and the photo's frames.
+
+    Raises:
+        ImageError: The bytes are not a whole photo of a known format, or it has too many pixels.
+    """
+    image = load_image(data, where, max_pixels, PHOTO_FORMATS)
+    orientation = _read_orientation(image)
+    stored = _to_rgb(image, where)
+    rgb = np.ascontiguousarray(orient(stored, orientation))
+    return rgb, PhotoFrame(rgb.shape[0], rgb.shape[1], stored.shape[0], stored.shape[1], orientation)
+
+
+def load_image(data: bytes, where: str, max_pixels: int, formats: tuple[str, ...]) -> Image.Image:
+    """An image decoded in full, in the file's own mode; of an animation the first frame.
+
+    Raises:
+        ImageError: As `decode_photo`.
+    """
+    try:
+        image = Image.open(io.BytesIO(data), formats=formats)
+        pixels = image.width * image.height
+        if pixels <= max_pixels:
+            image.load()
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"{where}: image is too large ({error}); expected at most {max_pixels:,} pixels") from error
+    except Image.UnidentifiedImageError as error:
+        raise ImageError(
+            f"{where}: not an image that can be read; expected {', '.join(formats)}, got {len(data)} bytes of "
+            "something else; fetch it again or convert it"
+        ) from error
+    except Exception as error:  # decoders of broken files raise nearly every builtin kind
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise ImageError(
+            f"{where}: image is truncated or broken ({reason}); expected a whole image, got {len(data)} bytes; "
+            "fetch it again"
+        ) from error
+    if pixels > max_pixels:
+        raise ImageError(
+            f"{where}: image has {image.height} x {image.width} = {pixels:,} pixels; expected at most {max_pixels:,}; "
+            "make it smaller, or raise prepare_dataset.max_pixels"
+        )
+    return image
+
+
+def orient(pixels: NDArray[ScalarT], orientation: int) -> NDArray[ScalarT]:
+    """An array `[H W ...]` in the stored frame, turned into the oriented one.
+
+    Args:
+        pixels: A photo or mask as stored.
+        orientation: The EXIF value, 1 to 8.
+
+    Source: EXIF 2.3, tag 274.
+    """
+    if orientation in (2, 3, 6, 7):
+        mirrored = {2: (1,), 3: (0, 1), 6: (0,), 7: (0, 1)}[orientation]
+    else:
+        mirrored = {4: (0,), 8: (1,)}.get(orientation, ())
+    turned = np.flip(pixels, mirrored)
+    return turned.swapaxes(0, 1) if orientation >= 5 else turned
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """The EXIF orientation; 1 when there is none, or when the EXIF block is damaged, as viewers do."""
+    try:
+        value = image.getexif().get(_ORIENTATION_TAG, 1)
+    except Exception:  # noqa: BLE001 - a damaged EXIF block raises nearly every builtin kind
+        return 1
+    return value if isinstance(value, int) and 1 <= value <= 8 else 1
+
+
+def _to_rgb(image: Image.Image, where: str) -> NDArray[np.uint8]:
+    """RGB uint8 `[H W 3]` of a decoded image, in the stored frame."""
+    if image.mode == "F":
+        raise ImageError(f"{where}: image has floating-point pixels; expected 8 or 16 bits; convert it to PNG")
+    try:
+        if image.mode == "I" or image.mode.startswith("I;16"):
+            return _scale_16_bit(np.asarray(image).astype(np.int64), where)
+        if image.has_transparency_data:
+            rgba = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", rgba.size, "white"), rgba)
+        return np.asarray(image.convert("RGB"))
+    except ImageError:
+        raise
+    except Exception as error:  # conversion of odd modes raises nearly every builtin kind
+        raise ImageError(f"{where}: image of mode {image.mode} cannot become RGB ({error}); convert it") from error
+
+
+def _scale_16_bit(grey: NDArray[np.int64], where: str) -> NDArray[np.uint8]:
+    if grey.min() < 0 or grey.max() > 65535:
+        raise ImageError(
+            f"{where}: image has values from {grey.min()} to {grey.max()}; expected 0 to 65535; convert it to 8 bits"
+        )
+    scaled = np.rint(grey / 257.0).astype(np.uint8)
+    return np.repeat(scaled[:, :, None], 3, axis=2)

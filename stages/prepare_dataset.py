@@ -1,0 +1,30 @@
+"""Stage prepare_dataset: a dataset split as tables of photos, expressions and true masks, with every fault named."""
+
+import argparse
+
+from refdiff.command import run_command
+from refdiff.dataset.prepare import prepare_dataset
+from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
+from refdiff.dataset.tables import write_dataset
+from refdiff.layout import SplitLayout
+from refdiff.params import read_section
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("split", help="a row of `splits` in params.yaml")
+    split = parser.parse_args().split
+    row = read_section(SplitRow, f"splits.{split}")
+    settings = read_section(PrepareDatasetSettings, "prepare_dataset")
+    dataset = prepare_dataset(split, row, settings)
+    folder = SplitLayout(split).dataset
+    write_dataset(folder, dataset)
+    counts, dropped = dataset.meta["counts"], dataset.meta["dropped_counts"]
+    made = f"{counts['images']} photos, {counts['targets']} true masks, {counts['expressions']} expressions"
+    if dropped["faults"]:
+        made += f"; {dropped['expressions']} expressions dropped for {dropped['faults']} faults"
+    print(f"{split}: {made} -> {folder}")
+
+
+if __name__ == "__main__":
+    run_command(main)
