@@ -1,0 +1,74 @@
+"""What fuse_scores reads for one split and method, opened and checked against each other."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from refdiff.attention_store import AttentionStore
+from refdiff.clip.store import ClipStore
+from refdiff.dataset.tables import Dataset, read_dataset
+from refdiff.errors import StoreMismatchError
+from refdiff.fusion.settings import MethodSettings
+from refdiff.layout import SplitLayout
+from refdiff.overlap import OverlapTable, read_overlap
+from refdiff.proposals.tables import ProposalTable, read_proposals
+from refdiff.readout import ReadoutSettings
+from refdiff.text.tables import TextTable, read_text
+
+
+@dataclass(frozen=True, slots=True)
+class FusionInputs:
+    """Tables and stores of one split, as far as a method needs them.
+
+    Attributes:
+        dataset: The split.
+        text: Parsed sentences, a row per expression.
+        proposals: The method's proposals.
+        overlap: Their overlap with the true masks.
+        attention: The readout's capture; None where the method uses no heat.
+        clip: The source's embeddings; None where the method uses no CLIP.
+        files: What was read, by name.
+    """
+
+    dataset: Dataset
+    text: TextTable
+    proposals: ProposalTable
+    overlap: OverlapTable
+    attention: AttentionStore | None
+    clip: ClipStore | None
+    files: dict[str, Path]
+
+
+def open_inputs(layout: SplitLayout, method: MethodSettings, readout: ReadoutSettings | None) -> FusionInputs:
+    """Open what the method needs.
+
+    Args:
+        layout: Where the split's artifacts lie.
+        method: The method's row.
+        readout: Its readout; None where it has none.
+
+    Raises:
+        ArtifactMissingError: Something is not there.
+        StoreMismatchError: The tables do not belong to each other.
+    """
+    files = {
+        "expressions": layout.dataset / "expressions.parquet",
+        "text": layout.text,
+        "proposals": layout.proposals(method.proposals),
+        "overlap": layout.overlap(method.proposals),
+    }
+    dataset = read_dataset(layout.dataset)
+    expected = len(dataset.expressions.expression_id)
+    attention, clip = None, None
+    if method.uses_heat and readout is not None:
+        files["attention"] = layout.attention(readout.capture)
+        attention = AttentionStore.open(files["attention"], expressions=expected)
+    if method.uses_clip:
+        files["clip"] = layout.clip(method.proposals)
+        clip = ClipStore.open(files["clip"])
+    text = read_text(files["text"])
+    if len(text) != expected:
+        raise StoreMismatchError(
+            f"{files['text']}: expected a row for each of {expected} expressions, got {len(text)}; run `dvc repro`"
+        )
+    proposals, overlap = read_proposals(files["proposals"]), read_overlap(files["overlap"])
+    return FusionInputs(dataset, text, proposals, overlap, attention, clip, files)

@@ -1,0 +1,76 @@
+"""Stage evaluate_masks: metrics and curves of one method on one split."""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+from refdiff.command import run_command
+from refdiff.dataset.tables import read_dataset
+from refdiff.errors import StoreMismatchError
+from refdiff.evaluation.evaluate import evaluate
+from refdiff.evaluation.settings import EvaluateMasksSettings
+from refdiff.fusion.predictions import read_predictions
+from refdiff.fusion.settings import MethodSettings
+from refdiff.layout import SplitLayout
+from refdiff.overlap import read_overlap
+from refdiff.params import find, read_params, read_section
+from refdiff.parquet import read_provenance
+from refdiff.proposals.tables import read_proposals
+from refdiff.provenance import describe_run
+
+
+def main() -> None:
+    """Run the stage as its arguments say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("split", help="a name of params.yaml's splits")
+    parser.add_argument("method", help="a name of params.yaml's methods")
+    arguments = parser.parse_args()
+    find(read_params(), f"splits.{arguments.split}")
+    method = read_section(MethodSettings, f"methods.{arguments.method}")
+    settings = read_section(EvaluateMasksSettings, "evaluate_masks")
+    layout = SplitLayout(arguments.split)
+    files = {
+        "predictions": layout.predictions(arguments.method),
+        "proposals": layout.proposals(method.proposals),
+        "overlap": layout.overlap(method.proposals),
+    }
+    parameters = {
+        "method": method.model_dump(mode="json"),
+        "evaluate_masks": settings.model_dump(mode="json"),
+    }
+    provenance = describe_run("evaluate_masks", parameters, files)
+    _check_origin(files["predictions"], parameters["method"])
+    result = evaluate(
+        read_predictions(files["predictions"]),
+        read_dataset(layout.dataset),
+        read_proposals(files["proposals"]),
+        read_overlap(files["overlap"]),
+        method=method,
+        settings=settings,
+    )
+    names = {"split": arguments.split, "method": arguments.method}
+    path = layout.metrics(arguments.method)
+    _write_json(path, {**names, **result.metrics, "provenance": provenance})
+    _write_json(layout.curves(arguments.method), {**names, **result.curves, "provenance": provenance})
+    print(f"{path}: metrics of {result.metrics['n_evaluated']} expressions")
+
+
+def _check_origin(predictions: Path, method: dict[str, Any]) -> None:
+    """Refuse predictions of another method row: the candidates of chance and oracle would be others."""
+    made_with = read_provenance(predictions).get("parameters", {}).get("method")
+    if made_with != method:
+        raise StoreMismatchError(
+            f"{predictions}: made with other parameters than params.yaml's row of the method; run `dvc repro`"
+        )
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    partial.replace(path)
+
+
+if __name__ == "__main__":
+    run_command(main)

@@ -1,0 +1,50 @@
+"""Stage fuse_scores: one chosen mask for every expression of a split, by one method."""
+
+import argparse
+from collections.abc import Iterable
+
+from rich.console import Console
+from rich.progress import track
+
+from refdiff.command import run_command
+from refdiff.fusion.inputs import open_inputs
+from refdiff.fusion.predictions import write_predictions
+from refdiff.fusion.run import Step, fuse_split
+from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
+from refdiff.layout import SplitLayout
+from refdiff.params import find, read_params, read_section
+from refdiff.provenance import describe_run
+from refdiff.readout import ReadoutSettings
+
+
+def main() -> None:
+    """Run the stage as its arguments say."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("split", help="a name of params.yaml's splits")
+    parser.add_argument("method", help="a name of params.yaml's methods")
+    arguments = parser.parse_args()
+    find(read_params(), f"splits.{arguments.split}")
+    method = read_section(MethodSettings, f"methods.{arguments.method}")
+    settings = read_section(FuseScoresSettings, "fuse_scores")
+    readout = read_section(ReadoutSettings, f"readouts.{method.readout}") if method.readout else None
+    layout = SplitLayout(arguments.split)
+    inputs = open_inputs(layout, method, readout)
+    parameters = {
+        "method": method.model_dump(mode="json"),
+        "readout": readout.model_dump(mode="json") if readout else None,
+        "fuse_scores": settings.model_dump(mode="json"),
+    }
+    provenance = describe_run("fuse_scores", parameters, inputs.files)
+    table = fuse_split(inputs, method, readout, settings, _show_progress)
+    path = layout.predictions(arguments.method)
+    write_predictions(path, table, provenance)
+    chosen = int((table.proposal_index >= 0).sum())
+    print(f"{path}: {chosen} masks chosen for {len(table)} expressions")
+
+
+def _show_progress(steps: Iterable[Step], total: int) -> Iterable[Step]:
+    return track(steps, "fuse_scores", total, console=Console(stderr=True))
+
+
+if __name__ == "__main__":
+    run_command(main)
