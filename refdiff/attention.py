@@ -55,3 +55,16 @@ class CrossMaps:
     def tokens(self) -> int:
         """Number of tokens of the sentence."""
         return next(iter(self.maps.values())).shape[0]
+
+
+@dataclass(frozen=True, slots=True)
+class SelfMaps:
+    """Every stored self-attention map of one image.
+
+    Attributes:
+        keys: For each map size (height, width), the maps in stored order: by step, then by layer order.
+        maps: For each map size, float `[map pixel pixel]`, pixels in row order; row i is where pixel i looks.
+    """
+
+    keys: Mapping[tuple[int, int], tuple[MapKey, ...]]
+    maps: Mapping[tuple[int, int], NDArray[np.floating]]

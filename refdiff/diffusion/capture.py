@@ -1,0 +1,201 @@
+"""Reading attention while the U-Net runs: processors on the wanted layers only, fused attention everywhere.
+
+A reading layer computes its output exactly as diffusers' own processor does, by fused attention, so that the U-Net's
+output has the same bits with reading on or off; the map is a separate product of the same queries and keys.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from diffusers import UNet2DConditionModel
+from diffusers.models.attention_processor import Attention
+
+from refdiff.diffusion.layers import AttentionLayer
+from refdiff.diffusion.settings import Quantity
+from refdiff.errors import ModelError
+
+
+class AttentionReader:
+    """What the next U-Net run is to leave behind, and what it left.
+
+    Attributes:
+        tokens: Cross-attention maps kept, from the first token after the start token on; 0 keeps none.
+        read_self: Whether self-attention is kept.
+        cross: By layer name, float32 `[batch token height width]` of the last run.
+        self_attention: By layer name, float32 `[batch pixel pixel]` of the last run.
+    """
+
+    def __init__(self) -> None:
+        self.tokens = 0
+        self.read_self = False
+        self.cross: dict[str, torch.Tensor] = {}
+        self.self_attention: dict[str, torch.Tensor] = {}
+
+    def expect(self, tokens: int, read_self: bool) -> None:
+        """Forget the last run, and say what to keep of the next one."""
+        self.tokens, self.read_self = tokens, read_self
+        self.cross, self.self_attention = {}, {}
+
+
+@contextmanager
+def read_attention(
+    unet: UNet2DConditionModel,
+    cross: Sequence[AttentionLayer],
+    self_attention: Sequence[AttentionLayer],
+    quantity: Quantity,
+) -> Iterator[AttentionReader]:
+    """Put reading processors on some layers; the U-Net gets its own processors back at the end, also on errors.
+
+    Args:
+        unet: The U-Net.
+        cross: Cross-attention layers to read.
+        self_attention: Self-attention layers to read.
+        quantity: What a cross-attention map holds. Self-attention maps hold probabilities.
+
+    Raises:
+        ModelError: A layer does more than plain scaled dot-product attention.
+    """
+    modules = dict(unet.named_modules())
+    reader = AttentionReader()
+    replaced: list[tuple[Attention, Any]] = []
+    try:
+        for layer in (*cross, *self_attention):
+            module = modules[layer.name]
+            _refuse_unusual(layer.name, module)
+            assert isinstance(module, Attention)
+            replaced.append((module, module.get_processor()))
+            if layer.kind == "cross":
+                module.set_processor(_CrossProcessor(reader, layer.name, quantity))
+            else:
+                module.set_processor(_SelfProcessor(reader, layer.name))
+        yield reader
+    finally:
+        for module, processor in replaced:
+            module.set_processor(processor)
+        reader.expect(0, read_self=False)
+
+
+def mean_logits(query: torch.Tensor, key: torch.Tensor, heads: int, scale: float) -> torch.Tensor:
+    """Head mean of q k / sqrt(d): one product, since the heads lie side by side in the channels.
+
+    Args:
+        query: `[batch pixel channel]`, all heads.
+        key: `[batch token channel]`, all heads.
+        heads: Number of heads.
+        scale: 1 / sqrt(channels of a head).
+
+    Returns:
+        float32 `[batch token pixel]`.
+
+    Source: released code, maps before the softmax (method.md, cross-attention).
+    """
+    return (key.float() * (scale / heads)) @ query.float().transpose(1, 2)
+
+
+def mean_probabilities(
+    query: torch.Tensor, key: torch.Tensor, heads: int, scale: float, tokens: int
+) -> torch.Tensor:
+    """Head mean of the softmax over all keys; some keys of it.
+
+    Args:
+        query: `[batch pixel channel]`, all heads.
+        key: `[batch token channel]`, all heads and every token of the prompt.
+        heads: Number of heads.
+        scale: 1 / sqrt(channels of a head).
+        tokens: Kept tokens, from the second on (the first is the start token).
+
+    Returns:
+        float32 `[batch tokens pixel]`.
+
+    Source: arXiv 2308.16777, cross-attention (method.md).
+    """
+    batch, pixels, _ = query.shape
+    total = query.new_zeros(batch, tokens, pixels, dtype=torch.float32)
+    # Head by head: a large map of all heads and tokens at once would be the largest tensor of the run.
+    for q, k in zip(query.float().chunk(heads, dim=2), key.float().chunk(heads, dim=2), strict=True):
+        probabilities = torch.softmax((k * scale) @ q.transpose(1, 2), dim=1)
+        total += probabilities[:, 1 : 1 + tokens]
+    return total / heads
+
+
+class _Processor:
+    """diffusers' fused attention of a transformer block, with a place to read queries and keys."""
+
+    def __init__(self, reader: AttentionReader, name: str) -> None:
+        self.reader = reader
+        self.name = name
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+        temb: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        if attention_mask is not None or temb is not None:
+            raise ModelError(f"layer {self.name}: has an attention mask or a time embedding, which is not handled")
+        text = hidden_states if encoder_hidden_states is None else encoder_hidden_states
+        query, key, value = attn.to_q(hidden_states), attn.to_k(text), attn.to_v(text)
+        self.read(attn, query, key)
+        batch, pixels, channels = query.shape
+        shape = (batch, -1, attn.heads, channels // attn.heads)
+        # The same calls on the same layouts as diffusers' AttnProcessor2_0: the same bits.
+        mixed = F.scaled_dot_product_attention(
+            query.view(shape).transpose(1, 2), key.view(shape).transpose(1, 2), value.view(shape).transpose(1, 2)
+        )
+        mixed = mixed.transpose(1, 2).reshape(batch, pixels, channels)
+        output = attn.to_out[1](attn.to_out[0](mixed))
+        return output / attn.rescale_output_factor
+
+    def read(self, attn: Attention, query: torch.Tensor, key: torch.Tensor) -> None:
+        raise NotImplementedError
+
+
+class _CrossProcessor(_Processor):
+    def __init__(self, reader: AttentionReader, name: str, quantity: Quantity) -> None:
+        super().__init__(reader, name)
+        self.quantity = quantity
+
+    def read(self, attn: Attention, query: torch.Tensor, key: torch.Tensor) -> None:
+        tokens = self.reader.tokens
+        if not tokens:
+            return
+        if self.quantity == "logits":
+            maps = mean_logits(query, key[:, 1 : 1 + tokens], attn.heads, attn.scale)
+        else:
+            maps = mean_probabilities(query, key, attn.heads, attn.scale, tokens)
+        side = round(maps.shape[2] ** 0.5)
+        self.reader.cross[self.name] = maps.view(len(maps), tokens, side, side)
+
+
+class _SelfProcessor(_Processor):
+    def read(self, attn: Attention, query: torch.Tensor, key: torch.Tensor) -> None:
+        if not self.reader.read_self:
+            return
+        batch, pixels, _ = query.shape
+        total = query.new_zeros(batch, pixels, pixels, dtype=torch.float32)
+        for q, k in zip(query.float().chunk(attn.heads, 2), key.float().chunk(attn.heads, 2), strict=True):
+            total += torch.softmax((q * attn.scale) @ k.transpose(1, 2), dim=2)
+        self.reader.self_attention[self.name] = total / attn.heads
+
+
+def _refuse_unusual(name: str, module: torch.nn.Module) -> None:
+    """Refuse a layer whose arithmetic `_Processor` does not repeat."""
+    if not isinstance(module, Attention):
+        raise ModelError(f"layer {name}: expected diffusers' Attention, got {type(module).__name__}")
+    head_channels = module.to_q.out_features // module.heads
+    if abs(module.scale - head_channels**-0.5) > 1e-6:
+        raise ModelError(
+            f"layer {name}: expected the scale {head_channels**-0.5:.6f} of fused attention, got {module.scale:.6f}"
+        )
+    extras = ("group_norm", "spatial_norm", "norm_cross", "norm_q", "norm_k", "add_k_proj")
+    unusual = [extra for extra in extras if getattr(module, extra, None) is not None and getattr(module, extra)]
+    if unusual or module.residual_connection:
+        raise ModelError(
+            f"layer {name}: has {', '.join(unusual) or 'a residual connection'}, which reading does not repeat; "
+            "choose other layers"
+        )

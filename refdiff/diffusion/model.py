@@ -1,0 +1,207 @@
+"""Loading the parts of a Stable Diffusion pipeline that extraction needs: safetensors only, nothing downloaded."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from transformers import CLIPTextModel, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
+
+from refdiff.diffusion.schedule import Prediction
+from refdiff.diffusion.settings import Dtype
+from refdiff.errors import ModelError, ParameterError
+from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
+
+# What a pipeline's repository must hold; the rest (safety checker, other formats) is not needed.
+NEEDED_FILES = (
+    "model_index.json",
+    "*/*config.json",
+    "tokenizer/*",
+    "text_encoder/model.safetensors",
+    "unet/diffusion_pytorch_model.safetensors",
+    "vae/diffusion_pytorch_model.safetensors",
+)
+
+_WEIGHTS: dict[str, Any] = {"use_safetensors": True}
+# The other value needs the package accelerate.
+_DIFFUSERS: dict[str, Any] = {"low_cpu_mem_usage": False, **_WEIGHTS}
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class DiffusionModel:
+    """A loaded pipeline, in evaluation mode, on one device.
+
+    Attributes:
+        identity: Which model it is.
+        unet: In the chosen precision.
+        vae: In float32: in half precision the released weights overflow.
+        text_encoder: In the chosen precision.
+        tokenizer: Of the text encoder.
+        alphas: Cumulative product of the noise schedule, one float per training timestep.
+        prediction: What the U-Net was trained to predict.
+        device: Where it is.
+        dtype: Precision of U-Net and text encoder.
+    """
+
+    identity: ModelIdentity
+    unet: UNet2DConditionModel
+    vae: AutoencoderKL
+    text_encoder: CLIPTextModel
+    tokenizer: CLIPTokenizer
+    alphas: tuple[float, ...]
+    prediction: Prediction
+    device: torch.device
+    dtype: torch.dtype
+
+    @property
+    def reduction(self) -> int:
+        """Canvas pixels per latent pixel, along a side."""
+        return vae_reduction(self.vae.config)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of a prompt with start, end and padding: 77 in CLIP's text encoders."""
+        return int(self.text_encoder.config.max_position_embeddings)
+
+
+def identify_pipeline(name: str, revision: str | None) -> ModelIdentity:
+    """Find a pipeline's folder.
+
+    Raises:
+        ModelError: It is not on this machine, or is no diffusers pipeline.
+    """
+    identity = identify_model(name, revision, NEEDED_FILES)
+    if not (identity.folder / "model_index.json").is_file():
+        raise ModelError(
+            f"model {name}: {identity.folder} has no model_index.json; expected a diffusers pipeline; "
+            "choose another model or convert it with diffusers"
+        )
+    return identity
+
+
+def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype: Dtype) -> DiffusionModel:
+    """Load a pipeline.
+
+    Args:
+        identity: What `identify_pipeline` found.
+        revision: The hub revision, for messages.
+        device: `auto`, `cpu`, `cuda` or `cuda:N`.
+        dtype: Precision of U-Net and text encoder.
+
+    Raises:
+        ModelError: A part is missing or broken, or the pipeline needs what a sentence and a photo do not give
+            (a second text encoder, an inpainting mask).
+    """
+    place, number = choose_device(device), _DTYPES[dtype]
+    disable_progress_bar()  # transformers draws one for each model it loads
+    unet = _load(identity, revision, "unet", UNet2DConditionModel, {"torch_dtype": number, **_DIFFUSERS})
+    vae = _load(identity, revision, "vae", AutoencoderKL, {"torch_dtype": torch.float32, **_DIFFUSERS})
+    text_encoder = _load(identity, revision, "text_encoder", CLIPTextModel, {"dtype": number, **_WEIGHTS})
+    tokenizer = _load(identity, revision, "tokenizer", CLIPTokenizer, {})
+    scheduler = _load(identity, revision, "scheduler", DDIMScheduler, {})
+    _refuse_other_kinds(identity, unet, vae, text_encoder)
+    for part in (unet, vae, text_encoder):
+        part.requires_grad_(False).eval().to(place)
+    prediction = scheduler.config["prediction_type"]
+    if prediction not in ("epsilon", "v_prediction", "sample"):
+        raise ModelError(
+            f"model {identity.name}: its U-Net predicts {prediction!r}; expected epsilon, v_prediction or sample; "
+            "choose another model"
+        )
+    alphas = tuple(float(alpha) for alpha in scheduler.alphas_cumprod)
+    return DiffusionModel(identity, unet, vae, text_encoder, tokenizer, alphas, prediction, place, number)
+
+
+def choose_device(device: str) -> torch.device:
+    """The device that a parameter names.
+
+    Raises:
+        ModelError: There is no such device.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    chosen = torch.device(device)
+    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"device {device}: not there, {torch.cuda.device_count()} CUDA devices found; use auto or cpu"
+        )
+    return chosen
+
+
+def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:
+    """A configuration file of the pipeline, such as `unet/config.json`.
+
+    Raises:
+        ModelError: It is not there or not JSON.
+    """
+    path = identity.folder / file
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelError(f"model {identity.name}: {path} cannot be read ({error}); fetch the model again") from error
+
+
+def latent_side(canvas_px: int, vae_config: Any) -> int:
+    """Side of the latent of a canvas.
+
+    Raises:
+        ParameterError: The canvas is not a multiple of the VAE's reduction.
+    """
+    reduction = vae_reduction(vae_config)
+    if canvas_px % reduction:
+        raise ParameterError(
+            f"canvas_px: {canvas_px} is not a multiple of {reduction}, the reduction of the model's VAE; "
+            f"use {canvas_px // reduction * reduction or reduction} or {-(-canvas_px // reduction) * reduction}"
+        )
+    return canvas_px // reduction
+
+
+def vae_reduction(vae_config: Any) -> int:
+    """Canvas pixels per latent pixel along a side: every block of the encoder but the last halves."""
+    return 2 ** (len(vae_config["block_out_channels"]) - 1)
+
+
+def _load(
+    identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any]
+) -> Any:
+    folder = identity.folder / part
+    try:
+        return kind.from_pretrained(folder, local_files_only=True, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = " ".join(str(error).split())[:300]
+        is_folder = Path(identity.name).expanduser().is_dir()
+        advice = (
+            "complete the folder"
+            if is_folder
+            else f"fetch it again with `{fetch_command(identity.name, revision, NEEDED_FILES)}`"
+        )
+        raise ModelError(
+            f"model {identity.name}: its {part} cannot be loaded ({reason}); "
+            f"expected a diffusers pipeline with safetensors weights; {advice}"
+        ) from error
+
+
+def _refuse_other_kinds(
+    identity: ModelIdentity, unet: UNet2DConditionModel, vae: AutoencoderKL, text_encoder: CLIPTextModel
+) -> None:
+    config = unet.config
+    advice = "choose a text-to-image model such as SD 1.x or 2.x"
+    if config["addition_embed_type"] is not None or (identity.folder / "text_encoder_2").exists():
+        raise ModelError(
+            f"model {identity.name}: its U-Net wants more than one text encoder gives (SDXL is not handled); {advice}"
+        )
+    if config["in_channels"] != vae.config["latent_channels"]:
+        raise ModelError(
+            f"model {identity.name}: its U-Net takes {config['in_channels']} channels and its VAE gives "
+            f"{vae.config['latent_channels']} (inpainting, depth and upscaling models are not handled); {advice}"
+        )
+    if config["cross_attention_dim"] != text_encoder.config.hidden_size:
+        raise ModelError(
+            f"model {identity.name}: its U-Net reads text of {config['cross_attention_dim']} channels and its text "
+            f"encoder gives {text_encoder.config.hidden_size}; the folder mixes two models"
+        )

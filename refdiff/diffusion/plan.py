@@ -1,0 +1,51 @@
+"""What a capture will run and keep with a given model, known from configurations alone, before any weight is loaded."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from refdiff.attention import MapKey
+from refdiff.diffusion.layers import (
+    AttentionLayer,
+    choose_cross_layers,
+    choose_self_layers,
+    map_keys,
+    trace_layers,
+)
+from refdiff.diffusion.model import latent_side, read_config
+from refdiff.diffusion.schedule import Run, plan_runs
+from refdiff.diffusion.settings import CaptureSettings
+from refdiff.model_identity import ModelIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class CapturePlan:
+    """A capture with a model.
+
+    Attributes:
+        runs: U-Net runs, in order.
+        cross: Cross-attention layers that are kept, in running order.
+        self_attention: Self-attention layers that are kept.
+        cross_keys: For each map size, the kept maps: by run, then by running order.
+        self_keys: The same of self-attention.
+    """
+
+    runs: tuple[Run, ...]
+    cross: tuple[AttentionLayer, ...]
+    self_attention: tuple[AttentionLayer, ...]
+    cross_keys: Mapping[tuple[int, int], tuple[MapKey, ...]]
+    self_keys: Mapping[tuple[int, int], tuple[MapKey, ...]]
+
+
+def plan_capture(identity: ModelIdentity, capture: CaptureSettings) -> CapturePlan:
+    """Work out a capture.
+
+    Raises:
+        ModelError: A configuration is missing, or the architecture is not handled.
+        ParameterError: The capture asks for a canvas, timestep or layer that the model does not have.
+    """
+    train_timesteps = read_config(identity, "scheduler/scheduler_config.json").get("num_train_timesteps", 1000)
+    side = latent_side(capture.canvas_px, read_config(identity, "vae/config.json"))
+    runs = plan_runs(capture.schedule, train_timesteps)
+    layers = trace_layers(read_config(identity, "unet/config.json"), side)
+    cross, own = choose_cross_layers(layers, capture), choose_self_layers(layers, capture)
+    return CapturePlan(runs, cross, own, map_keys(cross, len(runs)), map_keys(own, len(runs)))

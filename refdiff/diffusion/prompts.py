@@ -1,0 +1,27 @@
+"""Prompts: token counts and text states."""
+
+from collections.abc import Sequence
+
+import torch
+
+from refdiff.diffusion.model import DiffusionModel
+
+
+def count_tokens(model: DiffusionModel, sentence: str) -> int:
+    """Tokens of a sentence in its prompt, without start and end; what does not fit the model is cut."""
+    ids = model.tokenizer(sentence, add_special_tokens=False)["input_ids"]
+    return min(len(ids), model.prompt_tokens - 2)
+
+
+def encode_prompts(model: DiffusionModel, prompts: Sequence[str]) -> torch.Tensor:
+    """Text states of prompts, padded and cut to the model's length.
+
+    Returns:
+        `[prompt token channel]` in the model's precision, on its device; token 0 is the start token.
+    """
+    tokens = model.tokenizer(
+        list(prompts), padding="max_length", truncation=True, max_length=model.prompt_tokens, return_tensors="pt"
+    )
+    ids = tokens["input_ids"].to(model.device)
+    with torch.inference_mode():
+        return model.text_encoder(ids)[0]

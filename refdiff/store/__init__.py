@@ -1,0 +1,1 @@
+"""Artifacts made shard by shard: fingerprints, work folders that survive being killed, publication."""

@@ -1,0 +1,187 @@
+"""Writing stored attention shard by shard (layout: see refdiff/attention_store.py)."""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from refdiff.attention import CrossMaps, MapKey, SelfMaps
+from refdiff.attention_store import ATTRIBUTE, FORMAT, KIND, Size, array_name
+from refdiff.errors import StoreError
+from refdiff.store.work import ShardRecord
+
+# A chunk of zeros is written like any other: a missing file always means a missing shard.
+_CONFIG: Any = {"write_empty_chunks": True}
+
+
+@dataclass(frozen=True, slots=True)
+class AttentionLayout:
+    """Shape of a store.
+
+    Attributes:
+        tokens: int32 `[expression]`, tokens of each sentence.
+        images: Images of the dataset.
+        cross_keys: For each map size, which map is which.
+        self_keys: The same of self-attention.
+        shard_expressions: Expressions in a shard.
+        chunk_expressions: Expressions in an inner chunk.
+        chunk_tokens: Tokens in an inner chunk.
+        compression_level: Of zstd.
+    """
+
+    tokens: NDArray[np.int32]
+    images: int
+    cross_keys: Mapping[Size, tuple[MapKey, ...]]
+    self_keys: Mapping[Size, tuple[MapKey, ...]]
+    shard_expressions: int
+    chunk_expressions: int
+    chunk_tokens: int
+    compression_level: int
+
+    @property
+    def shards(self) -> int:
+        """Number of shards."""
+        return -(-len(self.tokens) // self.shard_expressions)
+
+    def expressions_of(self, shard: int) -> range:
+        """Expressions of a shard."""
+        start = shard * self.shard_expressions
+        return range(start, min(start + self.shard_expressions, len(self.tokens)))
+
+
+class AttentionWriter:
+    """Writes the shards of one store; several processes may write different shards of it at once."""
+
+    def __init__(self, folder: Path, layout: AttentionLayout, provenance: Mapping[str, Any]) -> None:
+        """Make the store's arrays, or open those that an earlier run made in the same folder.
+
+        Args:
+            folder: Where the store grows; it belongs to one layout (see `WorkFolder`).
+            layout: Its shape.
+            provenance: Where its content comes from; `capture` in it is the row of params.yaml.
+        """
+        self.folder = folder
+        self.layout = layout
+        attributes = {
+            "kind": KIND,
+            "format": FORMAT,
+            "complete": False,
+            "capture": provenance["capture"],
+            "provenance": dict(provenance),
+            "cross": _plain_keys(layout.cross_keys),
+            "self": _plain_keys(layout.self_keys),
+        }
+        self._group = zarr.open_group(folder, mode="a")
+        self._group.attrs[ATTRIBUTE] = attributes
+        self._cross = {size: self._make_cross(size) for size in layout.cross_keys}
+        self._self = {size: self._make_self(size) for size in layout.self_keys}
+        tokens = self._make("tokens", layout.tokens.shape, layout.tokens.shape, None, "int32")
+        tokens[:] = layout.tokens
+
+    def write_shard(self, shard: int, maps: Sequence[CrossMaps], self_maps: Mapping[int, SelfMaps]) -> list[str]:
+        """Write one shard whole.
+
+        Args:
+            shard: Which one.
+            maps: Of its expressions, in order.
+            self_maps: By image index, of the images whose first expression is in this shard.
+
+        Returns:
+            The files written, relative to the folder.
+
+        Raises:
+            StoreError: A value does not fit half precision.
+        """
+        layout, rows = self.layout, self.layout.expressions_of(shard)
+        files = []
+        for size, array in self._cross.items():
+            block = np.zeros((len(rows), *array.shape[1:]), dtype=np.float16)
+            for row, each in enumerate(maps):
+                block[row, : layout.tokens[rows[row]]] = _to_half(each.maps[size], f"expression {rows[row]}")
+            array[rows.start : rows.stop] = block
+            files.append(f"{array_name('cross', size)}/c/{shard}/0/0/0/0")
+        for size, array in self._self.items():
+            for image, each in self_maps.items():
+                array[image : image + 1] = _to_half(each.maps[size], f"image {image}")[None]
+                files.append(f"{array_name('self', size)}/c/{image}/0/0/0")
+        return files
+
+    def metadata_files(self) -> list[str]:
+        """Files that belong to no shard, relative to the folder; the group's own is not among them."""
+        names = [array_name("cross", size) for size in self._cross]
+        names += [array_name("self", size) for size in self._self]
+        return [*(f"{name}/zarr.json" for name in names), "tokens/zarr.json", "tokens/c/0"]
+
+    def final_metadata(self, records: Sequence[ShardRecord]) -> bytes:
+        """The group's `zarr.json` of the complete store, with the digests of all shards."""
+        metadata = json.loads((self.folder / "zarr.json").read_text(encoding="utf-8"))
+        metadata["attributes"][ATTRIBUTE]["complete"] = True
+        metadata["attributes"][ATTRIBUTE]["shards"] = [record.to_plain() for record in records]
+        return json.dumps(metadata, sort_keys=True).encode()
+
+    def _make_cross(self, size: Size) -> zarr.Array:
+        layout = self.layout
+        tokens = int(layout.tokens.max())
+        chunk_tokens = min(layout.chunk_tokens, tokens)
+        inner = (len(layout.cross_keys[size]), *size)
+        return self._make(
+            array_name("cross", size),
+            (len(layout.tokens), tokens, *inner),
+            (layout.chunk_expressions, chunk_tokens, *inner),
+            (layout.shard_expressions, -(-tokens // chunk_tokens) * chunk_tokens, *inner),
+            "float16",
+        )
+
+    def _make_self(self, size: Size) -> zarr.Array:
+        maps, pixels = len(self.layout.self_keys[size]), size[0] * size[1]
+        return self._make(
+            array_name("self", size),
+            (self.layout.images, maps, pixels, pixels),
+            (1, 1, pixels, pixels),
+            (1, maps, pixels, pixels),
+            "float16",
+        )
+
+    def _make(
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        chunks: tuple[int, ...],
+        shards: tuple[int, ...] | None,
+        dtype: str,
+    ) -> zarr.Array:
+        if (self.folder / name / "zarr.json").exists():
+            return zarr.open_array(self.folder / name, mode="r+", config=_CONFIG)
+        return self._group.create_array(
+            name,
+            shape=shape,
+            chunks=chunks,
+            shards=shards,
+            dtype=dtype,
+            compressors=ZstdCodec(level=self.layout.compression_level, checksum=True),
+            fill_value=0,
+            config=_CONFIG,
+        )
+
+
+def _plain_keys(keys: Mapping[Size, tuple[MapKey, ...]]) -> dict[str, list[list[Any]]]:
+    return {
+        f"{height}x{width}": [[key.step, key.order, key.layer] for key in group]
+        for (height, width), group in keys.items()
+    }
+
+
+def _to_half(values: NDArray[np.floating], where: str) -> NDArray[np.float16]:
+    limit = np.finfo(np.float16).max
+    if values.size and not np.abs(values).max() <= limit:
+        raise StoreError(
+            f"{where}: an attention value does not fit half precision; expected at most {limit:.0f}; "
+            "use a smaller guidance or quantity: probabilities"
+        )
+    return values.astype(np.float16)

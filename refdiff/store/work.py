@@ -1,0 +1,200 @@
+"""Work folders: where a store grows shard by shard, and where a killed run is continued.
+
+A folder is named by the fingerprint of everything that its content depends on, so a run with other parameters, another
+model or other inputs has another folder and never continues this one. A shard counts as done when its marker is there:
+a small JSON file, written under another name and renamed, with the digest of each of the shard's files.
+"""
+
+import json
+import os
+import platform
+import shutil
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+from refdiff.errors import RefdiffError, StoreError
+from refdiff.store.fingerprint import digest_facts, digest_file
+
+WORK = Path(".work")
+
+
+@dataclass(frozen=True, slots=True)
+class ShardRecord:
+    """A finished shard.
+
+    Attributes:
+        index: Which one.
+        files: For each of its files, relative to the content folder: its size in bytes and its SHA-256.
+    """
+
+    index: int
+    files: Mapping[str, tuple[int, str]]
+
+    def to_plain(self) -> dict[str, Any]:
+        files = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in self.files.items()}
+        return {"index": self.index, "files": files}
+
+    @staticmethod
+    def from_plain(plain: Mapping[str, Any]) -> "ShardRecord":
+        files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in plain["files"].items()}
+        return ShardRecord(int(plain["index"]), files)
+
+
+class WorkFolder:
+    """One store in the making.
+
+    Attributes:
+        fingerprint: SHA-256 of the facts.
+        path: The folder: `<root>/.work/<stage>/<name>-<start of the fingerprint>`.
+        content: The store's own files.
+    """
+
+    def __init__(self, root: Path, stage: str, name: str, facts: Mapping[str, Any]) -> None:
+        """Name the folder; nothing is written yet.
+
+        Args:
+            root: The project's folder.
+            stage: Whose work it is.
+            name: Of the store, for people; splits and parameters tell stores apart.
+            facts: Everything that the content depends on, as plain containers.
+        """
+        self.facts = facts
+        self.fingerprint = digest_facts(facts)
+        self.path = root / WORK / stage / f"{name}-{self.fingerprint[:20]}"
+        self.content = self.path / "content"
+        self._done = self.path / "done"
+
+    @contextmanager
+    def hold(self) -> Iterator[None]:
+        """Hold the folder for this process; wait, and say so, while another one has it.
+
+        The lock is the kernel's: it is free as soon as its holder is gone, however it went.
+
+        Raises:
+            StoreError: The folder cannot be written.
+        """
+        with translate_write_errors(self.path):
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = FileLock(self.path / "lock")
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                print(f"{self.path}: {self._holder()} works on it; waiting for it to end", file=sys.stderr)
+                lock.acquire()
+        try:
+            with translate_write_errors(self.path):
+                write_json(self.path / "holder.json", {"process": os.getpid(), "host": platform.node()})
+                write_json(self.path / "facts.json", self.facts)
+                self._done.mkdir(exist_ok=True)
+                self.content.mkdir(exist_ok=True)
+            yield
+        finally:
+            lock.release()
+
+    def finished(self) -> dict[int, ShardRecord]:
+        """Shards that are done and whose files have their digests; what is damaged is taken away, to be done again."""
+        records: dict[int, ShardRecord] = {}
+        for marker in sorted(self._done.glob("*.json")):
+            try:
+                record = ShardRecord.from_plain(json.loads(marker.read_text(encoding="utf-8")))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                marker.unlink()
+                continue
+            if all(self._is_whole(name, *expected) for name, expected in record.files.items()):
+                records[record.index] = record
+            else:
+                marker.unlink()
+        return records
+
+    def record(self, index: int, files: Sequence[str]) -> ShardRecord:
+        """Say that a shard is done; its files (relative to `content`) are read back for their digests."""
+        entries = {}
+        for name in files:
+            path = self.content / name
+            entries[name] = (path.stat().st_size, digest_file(path))
+        record = ShardRecord(index, entries)
+        write_json(self._done / f"{index:06d}.json", record.to_plain())
+        return record
+
+    def publish(self, target: Path, files: Sequence[str], final: Mapping[str, bytes]) -> None:
+        """Put the finished store where it belongs, by hard links: no second copy, and nothing half done in sight.
+
+        Args:
+            target: The artifact; what was there goes.
+            files: Files to link, relative to `content`; copied where links are not possible.
+            final: Files written for the published store only: name and bytes.
+
+        Raises:
+            StoreError: The target cannot be written.
+        """
+        staged = self.path / "published"
+        with translate_write_errors(target):
+            shutil.rmtree(staged, ignore_errors=True)
+            for name in files:
+                place = staged / name
+                place.parent.mkdir(parents=True, exist_ok=True)
+                _link_or_copy(self.content / name, place)
+            for name, content in final.items():
+                (staged / name).write_bytes(content)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if target.exists():
+                shutil.rmtree(target)
+            shutil.move(staged, target)
+            write_json(self.path / "complete.json", {"target": target.as_posix()})
+        self._drop_older()
+
+    def _drop_older(self) -> None:
+        """Take away complete work of other fingerprints under the same name: DVC's cache has what was published."""
+        name = self.path.name.rsplit("-", 1)[0]
+        for other in self.path.parent.glob("*/complete.json"):
+            if other.parent != self.path and other.parent.name.rsplit("-", 1)[0] == name:
+                shutil.rmtree(other.parent, ignore_errors=True)
+
+    def _is_whole(self, name: str, size: int, digest: str) -> bool:
+        path = self.content / name
+        return path.is_file() and path.stat().st_size == size and digest_file(path) == digest
+
+    def _holder(self) -> str:
+        try:
+            holder = json.loads((self.path / "holder.json").read_text(encoding="utf-8"))
+            return f"process {holder['process']} on {holder['host']}"
+        except (OSError, ValueError, KeyError):
+            return "another process"
+
+
+@contextmanager
+def translate_write_errors(where: Path) -> Iterator[None]:
+    """Turn a full disk, a read-only folder or a lost permission into one line.
+
+    Raises:
+        StoreError: Something in the block could not be written or read.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, RefdiffError):
+            raise
+        raise StoreError(
+            f"{error.filename or where}: cannot be written ({error.strerror or error}); finished shards are kept, "
+            "make room or correct the permissions and run the same command again"
+        ) from error
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    partial.write_text(json.dumps(content, sort_keys=True, indent=1), encoding="utf-8")
+    os.replace(partial, path)
+
+
+def _link_or_copy(source: Path, place: Path) -> None:
+    try:
+        os.link(source, place)
+    except OSError:
+        shutil.copy2(source, place)
