@@ -1,0 +1,171 @@
+"""CLIP embeddings of texts and of the candidate masks of a photo, in memory, unit length."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from numpy.typing import NDArray
+from torch import Tensor
+
+from refdiff.clip.global_view import global_view, visible_patches
+from refdiff.clip.local_view import CropFrame, local_view
+from refdiff.clip.mask_stack import MaskStack, iterate_masks
+from refdiff.clip.model import load_clip
+from refdiff.clip.ramps import apply_ramp
+from refdiff.clip.settings import ClipSettings
+from refdiff.errors import ImageError
+
+WAITING_BATCHES = 8  # batches' worth of crops that may wait for others of their size
+
+
+@dataclass(frozen=True, slots=True)
+class PhotoViews:
+    """Embeddings of one photo's masks, float32 `[n D]` of unit length per variant (see `refdiff.clip.ramps`).
+
+    Attributes:
+        local: Crops of the masked photo.
+        global_view: Class tokens that see the patches of each mask.
+    """
+
+    local: Mapping[str, NDArray[np.float32]]
+    global_view: Mapping[str, NDArray[np.float32]]
+
+
+class ClipEmbedder:
+    """A loaded CLIP model and how photos and texts are shown to it.
+
+    Args:
+        settings: The section `embed_clip`.
+
+    Attributes:
+        dim: Length of an embedding.
+        identity: Which checkpoint is loaded.
+
+    Raises:
+        ModelError: The model cannot be loaded or is of another kind.
+    """
+
+    def __init__(self, settings: ClipSettings) -> None:
+        self._settings = settings
+        self._model = load_clip(settings.model, settings.pretrained, settings.device, settings.dtype)
+        self.identity = self._model.identity
+        self.dim = self._model.tower.dim
+        self._crops = CropFrame(
+            image_px=self._model.tower.image_px,
+            patch_px=self._model.tower.patch_px,
+            max_aspect=settings.crop_max_aspect,
+            interpolation=settings.interpolation,
+            background_rgb=settings.crop_background_rgb,
+        )
+
+    @torch.inference_mode()
+    def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """Each text encoded alone, as a whole, float32 `[n D]`; what exceeds the model's context is cut off.
+
+        Source: method.md, discriminative score, 4: sentence and head word are encoded each by itself.
+        """
+        parts = [np.zeros((0, self.dim), dtype=np.float32)]
+        for start in range(0, len(texts), self._settings.text_batch):
+            tokens = self._model.tokenize(list(texts[start : start + self._settings.text_batch]))
+            parts.append(_unit(self._model.network.encode_text(tokens.to(self._model.device))))
+        return np.concatenate(parts)
+
+    def embed_photo(
+        self,
+        photo: NDArray[np.uint8],
+        masks: MaskStack,
+        local_variants: Sequence[str],
+        global_variants: Sequence[str],
+    ) -> PhotoViews:
+        """Both views of every mask.
+
+        Args:
+            photo: RGB uint8 `[height width 3]`.
+            masks: Bool `[n height width]`, or anything that gives such slices (`CodedMasks`); none may be empty.
+            local_variants: Position variants of the local view.
+            global_variants: Position variants of the global view.
+
+        Raises:
+            ImageError: Not such a photo.
+            MaskError: A mask is empty or not of the photo's size.
+        """
+        return PhotoViews(
+            local={variant: self.embed_local(photo, masks, variant) for variant in local_variants},
+            global_view={variant: self.embed_global(photo, masks, variant) for variant in global_variants},
+        )
+
+    @torch.inference_mode()
+    def embed_local(self, photo: NDArray[np.uint8], masks: MaskStack, variant: str) -> NDArray[np.float32]:
+        """The local view of every mask, float32 `[n D]`.
+
+        Crops of one size go through the model together. Crops that wait for others of their size are bounded in
+        number, so thousands of masks need no more memory than a few batches.
+        """
+        height, width = _photo_size(photo)
+        limit, tower = self._settings.batch_tokens, self._model.tower
+        ramped = apply_ramp(photo, variant)
+        views = np.zeros((masks.shape[0], self.dim), dtype=np.float32)
+        waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+
+        def embed_batch(size: tuple[int, ...]) -> None:
+            batch = waiting.pop(size)
+            pixels = self._pixels([crop for _, crop in batch])
+            views[[index for index, _ in batch]] = _unit(tower.embed_images(pixels))
+
+        tokens_waiting = 0
+        for index, mask in iterate_masks(masks, height, width):
+            crop = local_view(ramped, mask, self._crops)
+            size = crop.shape[:2]
+            waiting.setdefault(size, []).append((index, crop))
+            tokens_waiting += self._tokens_of(size)
+            if len(waiting[size]) * self._tokens_of(size) >= limit:
+                tokens_waiting -= len(waiting[size]) * self._tokens_of(size)
+                embed_batch(size)
+            elif tokens_waiting >= WAITING_BATCHES * limit:
+                fullest = max(waiting, key=lambda key: (len(waiting[key]) * self._tokens_of(key), key))
+                tokens_waiting -= len(waiting[fullest]) * self._tokens_of(fullest)
+                embed_batch(fullest)
+        for size in list(waiting):
+            embed_batch(size)
+        return views
+
+    @torch.inference_mode()
+    def embed_global(self, photo: NDArray[np.uint8], masks: MaskStack, variant: str) -> NDArray[np.float32]:
+        """The global view of every mask, float32 `[n D]`: one pass over the photo for all of them."""
+        size = _photo_size(photo)
+        settings, tower = self._settings, self._model.tower
+        if masks.shape[0] == 0:
+            return np.zeros((0, self.dim), dtype=np.float32)
+        whole = global_view(
+            apply_ramp(photo, variant),
+            tower.patch_px,
+            int(settings.global_max_side * tower.image_px),
+            settings.global_fit,
+            settings.interpolation,
+        )
+        grid = (whole.shape[0] // tower.patch_px, whole.shape[1] // tower.patch_px)
+        visible = torch.from_numpy(visible_patches(masks, size, grid)).to(self._model.device)
+        return _unit(tower.embed_masked(self._pixels([whole]), visible, settings.class_tokens))
+
+    def _tokens_of(self, size: tuple[int, ...]) -> int:
+        return size[0] * size[1] // self._model.tower.patch_px**2
+
+    def _pixels(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Images of one size, normalised for the model, `[batch 3 height width]`."""
+        model = self._model
+        pixels = torch.from_numpy(np.stack(images)).to(model.device).permute(0, 3, 1, 2).float() / 255.0
+        mean = torch.tensor(model.mean, device=model.device).reshape(1, 3, 1, 1)
+        std = torch.tensor(model.std, device=model.device).reshape(1, 3, 1, 1)
+        return ((pixels - mean) / std).to(model.dtype)
+
+
+def _photo_size(photo: NDArray[np.uint8]) -> tuple[int, int]:
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or photo.size == 0:
+        raise ImageError(f"photo: expected RGB uint8 [height width 3], got {photo.dtype} {list(photo.shape)}")
+    return photo.shape[0], photo.shape[1]
+
+
+def _unit(embeddings: Tensor) -> NDArray[np.float32]:
+    return F.normalize(embeddings.float(), dim=-1).cpu().numpy()

@@ -1,0 +1,119 @@
+"""Loading an open_clip model from this machine: never from the network."""
+
+import logging
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import huggingface_hub.constants
+import open_clip
+import torch
+from torch import Tensor
+
+from refdiff.clip.checkpoint import LOCAL, describe_checkpoint, fetch_hint, identify_checkpoint
+from refdiff.clip.tower import VitTower
+from refdiff.errors import ModelError
+from refdiff.model_identity import ModelIdentity
+
+
+@dataclass(frozen=True, slots=True)
+class ClipModel:
+    """A loaded model.
+
+    Attributes:
+        identity: Which checkpoint it is.
+        network: The open_clip model, in evaluation mode, on `device`.
+        tower: Its image tower.
+        tokenize: Texts to token ids `[n context]`, cut to the model's context with the end token kept.
+        mean: Pixel mean per channel, RGB in [0, 1].
+        std: Pixel standard deviation per channel.
+        device: Where it runs.
+        dtype: Its precision.
+    """
+
+    identity: ModelIdentity
+    network: Any
+    tower: VitTower
+    tokenize: Callable[[list[str]], Tensor]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    device: torch.device
+    dtype: torch.dtype
+
+
+def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> ClipModel:
+    """Load a model that is on this machine.
+
+    Args:
+        name: open_clip model name, `hf-hub:owner/name`, or `local-dir:folder`.
+        pretrained: A tag or a weights file for a plain name; None for the others.
+        device: `auto`, `cpu`, `cuda` or `cuda:<n>`.
+        dtype: `float32`, `float16` or `bfloat16`.
+
+    Raises:
+        ModelError: As `identify_checkpoint`; or the weights do not fit the configuration, the image tower is no plain
+            ViT, or there is no such device.
+    """
+    identity = identify_checkpoint(name, pretrained)
+    target = choose_device(device)
+    with _local_only():
+        try:
+            network: Any = open_clip.create_model(name, pretrained=pretrained, require_pretrained=True)
+            tokenizer = open_clip.get_tokenizer(name)
+        except Exception as error:
+            raise ModelError(_describe_failure(name, pretrained, error)) from error
+    network = network.eval().requires_grad_(False)
+    tower = VitTower(network.visual, describe_checkpoint(name, pretrained))
+    preprocessing = network.visual.preprocess_cfg
+    precision: torch.dtype = getattr(torch, dtype)
+    network.to(device=target, dtype=precision)
+    return ClipModel(
+        identity=identity,
+        network=network,
+        tower=tower,
+        tokenize=tokenizer,
+        mean=tuple(preprocessing["mean"]),
+        std=tuple(preprocessing["std"]),
+        device=target,
+        dtype=precision,
+    )
+
+
+def choose_device(device: str) -> torch.device:
+    """The device of a parameter; `auto` is CUDA where there is any.
+
+    Raises:
+        ModelError: There is no such device here.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    target = torch.device(device)
+    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
+        raise ModelError(
+            f"device {device}: not there; this machine has {torch.cuda.device_count()} CUDA devices; use cpu or auto"
+        )
+    return target
+
+
+def _describe_failure(name: str, pretrained: str | None, error: Exception) -> str:
+    where = describe_checkpoint(name, pretrained)
+    reason = " ".join(str(error).split())[:300]
+    if name.startswith(LOCAL) or (pretrained is not None and Path(pretrained).is_file()):
+        return f"{where}: cannot be loaded ({reason}); expected weights that fit the model's configuration"
+    return f"{where}: {fetch_hint(name, pretrained)} (open_clip says: {reason})"
+
+
+@contextmanager
+def _local_only() -> Iterator[None]:
+    """No request to the hub, and no log lines of the loader: what is wrong is said in one message."""
+    offline = huggingface_hub.constants.HF_HUB_OFFLINE
+    level = logging.root.manager.disable
+    huggingface_hub.constants.HF_HUB_OFFLINE = True  # huggingface_hub and transformers ask for it at each request
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        huggingface_hub.constants.HF_HUB_OFFLINE = offline
+        logging.disable(level)

@@ -1,0 +1,149 @@
+"""clip/<source>.zarr: unit-length embeddings of texts and of every proposal's views; the reading side (no torch).
+
+Layout: `text` float32 [texts dim] holds each distinct text once; `sentence_row`, `root_row`, `subject_row` int32
+[expressions] point into it. `local` and `global` float32 [rows dim] are flat, and `local_start`, `global_start` int64
+[photos variants] say where a photo's rows of a variant begin (-1: not used), `proposals` int64 [photos] how many they
+are. One chunk is one file. The root attributes name the variants, the provenance and each file's size and digest.
+"""
+
+import json
+from collections import OrderedDict
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+
+from refdiff.clip.view_rows import ViewRows
+from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+
+ARTIFACT = "clip embeddings"
+METADATA = "zarr.json"
+CACHED_FILES = 2
+
+HeadRule = Literal["root", "root_or_subject"]
+
+
+class ClipStore:
+    """A store that is complete; open it with `ClipStore.open`.
+
+    Attributes:
+        attributes: Provenance, model, variants and file digests.
+        dim: Length of an embedding.
+        expressions: How many expressions it has.
+        local_rows: Where the local views lie.
+        global_rows: Where the global views lie.
+    """
+
+    def __init__(self, path: Path, attributes: dict[str, Any]) -> None:
+        self.attributes = attributes
+        self._path = path
+        self._text = self._read("text")
+        self._sentence = self._read("sentence_row")
+        self._heads = {"root": self._read("root_row"), "root_or_subject": self._read("subject_row")}
+        counts = self._read("proposals")
+        self.local_rows = ViewRows(tuple(attributes["local_variants"]), self._read("local_start"), counts)
+        self.global_rows = ViewRows(tuple(attributes["global_variants"]), self._read("global_start"), counts)
+        self.dim = int(self._text.shape[1])
+        self.expressions = len(self._sentence)
+        self._views = {name: _FlatRows(path / name) for name in ("local", "global")}
+
+    @staticmethod
+    def open(path: Path) -> "ClipStore":
+        """Open a store that embed_clip made.
+
+        Raises:
+            ArtifactMissingError: It is not there.
+            StoreMismatchError: It is something else.
+            ShardCorruptError: A file of it is missing or has another size.
+        """
+        try:
+            metadata = json.loads((path / METADATA).read_text(encoding="utf-8"))
+            attributes = metadata["attributes"]
+            files = {name: int(entry["bytes"]) for name, entry in attributes["files"].items()}
+        except FileNotFoundError as error:
+            raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+            raise StoreMismatchError(f"{path}: is not a store of embed_clip; make it again with `dvc repro`") from error
+        if attributes.get("artifact") != ARTIFACT:
+            raise StoreMismatchError(f"{path}: holds {attributes.get('artifact')!r}, expected {ARTIFACT!r}")
+        for name, size in files.items():
+            file = path / name
+            if not file.is_file() or file.stat().st_size != size:
+                raise ShardCorruptError(f"{file}: missing or not {size} bytes long; make it again with `dvc repro`")
+        return ClipStore(path, attributes)
+
+    def sentence(self, expression_index: int) -> NDArray[np.float32]:
+        """The whole expression, `[dim]`."""
+        return self._text[self._sentence[self._check(expression_index)]]
+
+    def head(self, expression_index: int, rule: HeadRule) -> NDArray[np.float32]:
+        """The expression's head word by `rule`, encoded alone, `[dim]`."""
+        return self._text[self._heads[rule][self._check(expression_index)]]
+
+    def local(self, image_index: int, variant: str) -> NDArray[np.float32]:
+        """Local views of a photo's proposals, `[n dim]`, in their order.
+
+        Raises:
+            StoreMismatchError: The photo was not embedded in this variant.
+            ShardCorruptError: The file cannot be read.
+        """
+        return self._views["local"].read(self.local_rows.of(image_index, variant))
+
+    def global_view(self, image_index: int, variant: str) -> NDArray[np.float32]:
+        """Global views of a photo's proposals; otherwise as `local`."""
+        return self._views["global"].read(self.global_rows.of(image_index, variant))
+
+    def _check(self, expression_index: int) -> int:
+        if not 0 <= expression_index < self.expressions:
+            raise StoreMismatchError(
+                f"{self._path}: has {self.expressions} expressions, asked for number {expression_index}; "
+                "it was made for another dataset, run `dvc repro`"
+            )
+        return expression_index
+
+    def _read(self, name: str) -> NDArray[Any]:
+        return _read_rows(_open_array(self._path / name), self._path / name, slice(None))
+
+
+class _FlatRows:
+    """Rows of a flat array, read file by file; the last few files stay in memory."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._array = _open_array(path)
+        self._rows_per_file = int(self._array.chunks[0])
+        self._cache: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
+
+    def read(self, rows: range) -> NDArray[np.float32]:
+        step = self._rows_per_file
+        parts = [np.zeros((0, self._array.shape[1]), dtype=np.float32)]
+        for index in range(rows.start // step, -(-rows.stop // step) if len(rows) else 0):
+            block = self._load(index)
+            parts.append(block[max(0, rows.start - index * step) : rows.stop - index * step])
+        return np.concatenate(parts)
+
+    def _load(self, index: int) -> NDArray[np.float32]:
+        if index not in self._cache:
+            step = self._rows_per_file
+            self._cache[index] = _read_rows(self._array, self._path, slice(index * step, (index + 1) * step))
+            if len(self._cache) > CACHED_FILES:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(index)
+        return self._cache[index]
+
+
+def _open_array(path: Path) -> Any:
+    try:
+        return zarr.open_array(path, mode="r")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ShardCorruptError(f"{path}: is not a readable Zarr array; make it again with `dvc repro`") from error
+
+
+def _read_rows(array: Any, path: Path, rows: slice) -> NDArray[Any]:
+    try:
+        return np.asarray(array[rows])
+    except (RuntimeError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ShardCorruptError(f"{path}: a file is damaged ({reason}); make it again with `dvc repro`") from error

@@ -1,0 +1,74 @@
+"""Writing a store of CLIP embeddings: array by array, each chunk one file that is written once and whole."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import ZstdCodec
+
+from refdiff.clip.store import ARTIFACT, METADATA
+from refdiff.store.work import ShardRecord
+
+ZSTD_LEVEL = 3
+
+
+def create_array(folder: Path, shape: tuple[int, ...], rows_per_file: int, dtype: str) -> None:
+    """Write an array's metadata; chunks that are there stay.
+
+    Args:
+        folder: The array.
+        shape: Its shape.
+        rows_per_file: Rows of a chunk; the other axes are whole.
+        dtype: Its type.
+    """
+    (folder / METADATA).unlink(missing_ok=True)
+    zarr.create_array(
+        folder,
+        shape=shape,
+        chunks=(rows_per_file, *(max(1, length) for length in shape[1:])),
+        dtype=dtype,
+        compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
+        fill_value=0,
+        zarr_format=3,
+        config={"write_empty_chunks": True},
+    )
+
+
+def write_array(folder: Path, values: NDArray[Any]) -> None:
+    """Write a small array in one file."""
+    create_array(folder, values.shape, max(1, len(values)), str(values.dtype))
+    if values.size:
+        zarr.open_array(folder, mode="r+", config={"write_empty_chunks": True})[...] = values
+
+
+def write_rows(folder: Path, first: int, values: NDArray[np.float32]) -> None:
+    """Write rows from `first` on; they fill whole chunks, or end with the array."""
+    zarr.open_array(folder, mode="r+", config={"write_empty_chunks": True})[first : first + len(values)] = values
+
+
+def list_files(content: Path, array: str) -> list[str]:
+    """An array's files, relative to `content`."""
+    files = (path for path in (content / array).rglob("*") if path.is_file() and path.suffix != ".partial")
+    return sorted(path.relative_to(content).as_posix() for path in files)
+
+
+def chunk_file(array: str, index: int) -> str:
+    """The file of chunk `index` of a two-dimensional array, relative to the store."""
+    return f"{array}/c/{index}/0"
+
+
+def describe_store(facts: Mapping[str, Any], records: Mapping[int, ShardRecord]) -> bytes:
+    """The root's metadata file, which completes a store: provenance and the digest of every file.
+
+    Args:
+        facts: Provenance, model and variants, as plain containers.
+        records: The finished shards.
+    """
+    files = {name: entry for record in records.values() for name, entry in record.to_plain()["files"].items()}
+    attributes = {"artifact": ARTIFACT, **facts, "files": files}
+    root = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+    return json.dumps(root, sort_keys=True, indent=1).encode()

@@ -1,0 +1,52 @@
+"""Stage embed_clip: CLIP embeddings of a split's sentences and of every candidate mask of a source."""
+
+import argparse
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from refdiff.clip.settings import ClipSettings
+from refdiff.command import run_command
+from refdiff.layout import SplitLayout
+from refdiff.params import find, read_params, read_section
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m stages.embed_clip", description=__doc__)
+    parser.add_argument("split", help="a row of `splits` in params.yaml")
+    parser.add_argument("source", help="a row of `sources` in params.yaml")
+    arguments = parser.parse_args()
+    params = read_params()
+    find(params, f"splits.{arguments.split}")
+    find(params, f"sources.{arguments.source}")
+    settings = read_section(ClipSettings, "embed_clip")
+
+    # After the parameters are known to be good: torch takes seconds to import.
+    from refdiff.clip.embed_split import embed_split
+
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("embeddings"),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task(f"embed_clip {arguments.split} {arguments.source}", total=None)
+        made = embed_split(
+            SplitLayout(arguments.split),
+            arguments.source,
+            settings,
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+    local, whole = made.plan.views["local"], made.plan.views["global"]
+    print(
+        f"{made.path}: {len(made.plan.texts)} texts, {local.total} local views ({', '.join(local.variants)}) and "
+        f"{whole.total} global views ({', '.join(whole.variants)}) of {made.masks} masks; "
+        f"{made.files} files, {made.computed} of them computed now"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
