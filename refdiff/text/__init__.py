@@ -1,0 +1,1 @@
+"""Sentences: the word that a sentence is about, where the models see it, and the direction that it states."""

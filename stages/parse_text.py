@@ -1,0 +1,52 @@
+"""Stage parse_text: head word, token spans and direction of every sentence of a split."""
+
+import argparse
+from collections import Counter
+
+from rich.console import Console
+from rich.progress import track
+
+from refdiff.command import run_command
+from refdiff.dataset.tables import read_dataset
+from refdiff.layout import SplitLayout
+from refdiff.params import find, read_params, read_section
+from refdiff.provenance import describe_run
+from refdiff.text.parser import Parser
+from refdiff.text.settings import ParseTextSettings
+from refdiff.text.tables import write_text
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(prog="python -m stages.parse_text", description=__doc__)
+    arguments.add_argument("split", help="name of a split in params.yaml")
+    split: str = arguments.parse_args().split
+    find(read_params(), f"splits.{split}")
+    settings = read_section(ParseTextSettings, "parse_text")
+    layout = SplitLayout(split)
+    expressions = read_dataset(layout.dataset).expressions
+    parser = Parser(settings)
+    names = [f"{split}: expression {identifier}" for identifier in expressions.expression_id]
+    rows = list(
+        track(
+            parser.parse_all(expressions.sentence, names),
+            description=f"parse_text {split}",
+            total=len(names),
+            console=Console(stderr=True),
+        )
+    )
+    provenance = describe_run(
+        "parse_text",
+        settings.model_dump(mode="json"),
+        {"expressions": layout.dataset / "expressions.parquet"},
+    )
+    write_text(layout.text, rows, {**provenance, "models": parser.identity})
+    replaced = Counter(row.root_fallback for row in rows)
+    print(
+        f"{layout.text}: {len(rows)} sentences, {len(rows) - replaced['']} roots replaced, "
+        f"{sum(row.direction != 'none' for row in rows)} with a direction, "
+        f"{sum(row.truncated for row in rows)} truncated; parsed by {parser.identity['spacy']['package']}"
+    )
+
+
+if __name__ == "__main__":
+    run_command(main)
