@@ -15,6 +15,7 @@ from PIL import Image
 from refdiff.attention import CrossMaps
 from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
 from refdiff.geometry import SquareFrame
+from refdiff.mask_runs import MaskRuns, separable_sums
 from refdiff.readout import ReadoutSettings, Upsampling, pick_maps
 
 # Keeps a constant map from dividing by zero. The paper has an epsilon without a value; this is the released code's.
@@ -123,33 +124,30 @@ def is_linear(readout: ReadoutSettings) -> bool:
 
 
 def pool_masks(
-    masks: NDArray[np.bool_], frame: SquareFrame, height: int, width: int, upsampling: Upsampling
+    runs: MaskRuns, frame: SquareFrame, height: int, width: int, upsampling: Upsampling
 ) -> PooledMasks:
     """Pool masks to a grid of `height` x `width` cells.
 
     Args:
-        masks: bool `[n H W]` of the photo.
+        runs: Masks of the photo's size.
         frame: Where the photo lies on the square canvas.
         height: Rows of the grid.
         width: Columns of the grid.
         upsampling: The upsampling whose transpose pools.
 
     Raises:
-        MaskError: The masks are not boolean, or not of the photo's size.
+        MaskError: The masks are not of the photo's size.
 
     Source: design.md 4: <upsampled heat, mask> = <heat, pooled mask>.
     """
-    if masks.dtype != np.bool_ or masks.ndim != 3 or masks.shape[1:] != (frame.height, frame.width):
+    if (runs.height, runs.width) != (frame.height, frame.width):
         raise MaskError(
-            f"masks: expected bool [n {frame.height} {frame.width}], got {masks.dtype} {list(masks.shape)}"
+            f"masks: expected {frame.height} x {frame.width}, got {runs.height} x {runs.width}; "
+            "make the proposals again"
         )
     rows, columns = photo_matrices(frame, height, width, upsampling)
-    inside = np.empty((len(masks), height, width), dtype=np.float32)
-    for index, mask in enumerate(masks):
-        inside[index] = rows.T @ (mask.astype(np.float32) @ columns)
     everything = np.outer(rows.sum(axis=0), columns.sum(axis=0))
-    area = np.count_nonzero(masks, axis=(1, 2)).astype(np.int64)
-    return PooledMasks(inside, everything, area, frame.height * frame.width)
+    return PooledMasks(separable_sums(runs, rows, columns), everything, runs.area, runs.height * runs.width)
 
 
 def photo_matrices(

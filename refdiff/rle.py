@@ -71,20 +71,24 @@ def mask_areas(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.i
 
 def mask_intersections(first: Sequence[bytes], second: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
     """Pixels shared by each mask of `first` and each of `second`, int64 `[len(first) len(second)]`."""
-    shared = np.zeros((len(first), len(second)), dtype=np.int64)
-    for i, a in enumerate(first):
-        for j, b in enumerate(second):
-            both = coco.merge([_as_coco(a, height, width), _as_coco(b, height, width)], intersect=True)
-            shared[i, j] = int(coco.area(both))
-    return shared
+    if len(first) == 0 or len(second) == 0:
+        return np.zeros((len(first), len(second)), dtype=np.int64)
+    # With `iscrowd` pycocotools divides the shared pixels by the area of the first mask alone. The quotient of two
+    # integers below 2^31, times the divisor, rounds back to the integer.
+    shares = coco.iou(
+        [_as_coco(code, height, width) for code in first],
+        [_as_coco(code, height, width) for code in second],
+        [1] * len(second),
+    )
+    areas = mask_areas(first, height, width)
+    return np.rint(np.asarray(shares) * areas[:, None]).astype(np.int64)
 
 
-def runs_length(counts: bytes) -> int:
-    """Pixels that a compressed code covers in all, runs of zeros included.
+def mask_runs(counts: bytes) -> NDArray[np.int64]:
+    """Lengths of a code's runs in column-major order, zeros first, int64 `[runs]`.
 
     The code is COCO's: base-48 characters of five bits with a continuation bit; from the third run on, a run is stored
-    as its difference to the run two before it. pycocotools decodes without checking this sum, and reads past the
-    mask's end when it is too large.
+    as its difference to the run two before it.
 
     Raises:
         MaskError: The text is not such a code.
@@ -103,7 +107,18 @@ def runs_length(counts: bytes) -> int:
     runs[2::2] = np.cumsum(runs[2::2])
     if runs.min() < 0:
         raise MaskError(f"run-length code: a run of {runs.min()} pixels; expected none below 0")
-    return int(runs.sum())
+    return runs
+
+
+def runs_length(counts: bytes) -> int:
+    """Pixels that a compressed code covers in all, runs of zeros included.
+
+    pycocotools decodes without checking this sum, and reads past the mask's end when it is too large.
+
+    Raises:
+        MaskError: The text is not such a code.
+    """
+    return int(mask_runs(counts).sum())
 
 
 def _as_coco(counts: bytes, height: int, width: int) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 import argparse
 from collections.abc import Iterable
+from typing import Any
 
 from rich.console import Console
 from rich.progress import track
@@ -10,7 +11,7 @@ from refdiff.command import run_command
 from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import write_predictions
 from refdiff.fusion.run import Step, fuse_split
-from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
+from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
 from refdiff.provenance import describe_run
@@ -23,10 +24,12 @@ def main() -> None:
     parser.add_argument("split", help="a name of params.yaml's splits")
     parser.add_argument("method", help="a name of params.yaml's methods")
     arguments = parser.parse_args()
-    find(read_params(), f"splits.{arguments.split}")
+    params = read_params()
+    find(params, f"splits.{arguments.split}")
     method = read_section(MethodSettings, f"methods.{arguments.method}")
     settings = read_section(FuseScoresSettings, "fuse_scores")
     readout = read_section(ReadoutSettings, f"readouts.{method.readout}") if method.readout else None
+    check_source(arguments.method, method, _names(params, "sources"), _names(params, "heat_sources"))
     layout = SplitLayout(arguments.split)
     inputs = open_inputs(layout, method, readout)
     parameters = {
@@ -40,6 +43,11 @@ def main() -> None:
     write_predictions(path, table, provenance)
     chosen = int((table.proposal_index >= 0).sum())
     print(f"{path}: {chosen} masks chosen for {len(table)} expressions")
+
+
+def _names(params: dict[str, Any], table: str) -> list[str]:
+    rows = find(params, table)
+    return [str(name) for name in rows] if isinstance(rows, dict) else []
 
 
 def _show_progress(steps: Iterable[Step], total: int) -> Iterable[Step]:

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from refdiff.attention import CrossMaps, MapKey
 from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
-from refdiff.fusion.scores import attention_contrast, pooled_contrast
+from refdiff.fusion.scores import attention_contrast, pooled_contrast, runs_contrast
 from refdiff.geometry import CanvasMode, square_frame
 from refdiff.heat import (
     grid_heat,
@@ -16,7 +16,9 @@ from refdiff.heat import (
     pool_masks,
     resampling_matrix,
 )
+from refdiff.mask_runs import decode_runs
 from refdiff.readout import ReadoutSettings
+from refdiff.rle import encode_masks
 from tests.parity_cases import NAMES, load_case
 
 PAPER = ReadoutSettings(
@@ -148,9 +150,13 @@ def test_pooled_masks_score_as_full_size_masks(seed: int, height: int, width: in
     masks[:, 0, 0], masks[:, -1, -1] = True, False
     maps, frame = _random_maps(seed, 8, 4), square_frame(height, width, mode)
     grid = grid_heat(maps, [2], PAPER, frame)
-    pooled = pool_masks(masks, frame, 8, 8, "bilinear")
-    full = attention_contrast(heat_map(maps, [2], PAPER, frame), masks)
-    np.testing.assert_allclose(pooled_contrast(grid, pooled), full, atol=1e-5)
+    runs = decode_runs(encode_masks(masks), height, width)
+    heat = heat_map(maps, [2], PAPER, frame)
+    full = attention_contrast(heat, masks)
+    np.testing.assert_allclose(
+        pooled_contrast(grid, pool_masks(runs, frame, 8, 8, "bilinear")), full, atol=1e-5
+    )
+    np.testing.assert_allclose(runs_contrast(heat, runs), full, atol=1e-6)
 
 
 def test_only_bilinear_heat_that_is_not_rounded_is_linear() -> None:
@@ -195,7 +201,7 @@ def test_a_value_that_is_not_finite_is_refused() -> None:
         heat_map(maps, [1], PAPER, square_frame(4, 4, "letterbox"))
 
 
-@pytest.mark.parametrize("masks", [np.zeros((1, 4, 5), np.bool_), np.zeros((1, 4, 4), np.uint8)])
-def test_masks_of_another_frame_are_not_pooled(masks: np.ndarray) -> None:
-    with pytest.raises(MaskError, match=r"expected bool \[n 4 4\]"):
-        pool_masks(masks, square_frame(4, 4, "letterbox"), 8, 8, "bilinear")
+def test_masks_of_another_frame_are_not_pooled() -> None:
+    runs = decode_runs(encode_masks(np.ones((1, 4, 5), np.bool_)), 4, 5)
+    with pytest.raises(MaskError, match="expected 4 x 4, got 4 x 5"):
+        pool_masks(runs, square_frame(4, 4, "letterbox"), 8, 8, "bilinear")

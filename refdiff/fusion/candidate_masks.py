@@ -4,12 +4,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.attention import CrossMaps
-from refdiff.fusion.scores import attention_contrast, pooled_contrast
+from refdiff.fusion.scores import pooled_contrast, runs_contrast
 from refdiff.geometry import SquareFrame
 from refdiff.heat import PooledMasks, grid_heat, heat_map, is_linear, pool_masks
+from refdiff.mask_runs import MaskRuns, decode_runs
 from refdiff.proposals.tables import ProposalTable
 from refdiff.readout import ReadoutSettings
-from refdiff.rle import decode_masks
 
 
 class CandidateMasks:
@@ -33,7 +33,7 @@ class CandidateMasks:
         self.area = proposals.area[rows]
         self.threshold = proposals.threshold[rows]
         self._counts = [proposals.counts[row] for row in rows]
-        self._masks: NDArray[np.bool_] | None = None
+        self._runs: MaskRuns | None = None
         self._pooled: dict[tuple[int, int], PooledMasks] = {}
 
     @property
@@ -51,17 +51,15 @@ class CandidateMasks:
             readout: How the maps become heat.
             pool: Score on the attention grid where the readout is linear; else at the photo's size.
         """
-        if not len(self.rows):
-            return np.zeros(0)
         if pool and is_linear(readout):
             grid = grid_heat(maps, positions, readout, self.frame)
             return pooled_contrast(grid, self._pooled_to(grid.shape[0], grid.shape[1], readout))
-        return attention_contrast(heat_map(maps, positions, readout, self.frame), self._decoded())
+        return runs_contrast(heat_map(maps, positions, readout, self.frame), self._decoded())
 
-    def _decoded(self) -> NDArray[np.bool_]:
-        if self._masks is None:
-            self._masks = decode_masks(self._counts, self.frame.height, self.frame.width)
-        return self._masks
+    def _decoded(self) -> MaskRuns:
+        if self._runs is None:
+            self._runs = decode_runs(self._counts, self.frame.height, self.frame.width)
+        return self._runs
 
     def _pooled_to(self, height: int, width: int, readout: ReadoutSettings) -> PooledMasks:
         size = (height, width)

@@ -58,7 +58,7 @@ def restrict_thresholds(
 def otsu_threshold(heat: NDArray[np.floating]) -> float:
     """Otsu's threshold of a heat map with values in [0, 1]: the edge, of 256 equal bins, that separates best.
 
-    Where a run of edges is equally good, its middle; 0.5 for a constant map.
+    The middle of the empty bins where there are some, and 0.5 for a constant map.
 
     Source: N. Otsu, A threshold selection method from gray-level histograms, 1979.
     """
@@ -71,10 +71,11 @@ def otsu_threshold(heat: NDArray[np.floating]) -> float:
     spread = low * (1.0 - low)
     with np.errstate(divide="ignore", invalid="ignore"):
         between = np.where(spread > 1e-12, (mean * low - low_sum) ** 2 / spread, 0.0)
-    best = between.max()
-    if best <= 0.0:
+    best = int(between.argmax())
+    if between[best] <= 0.0:
         return 0.5
-    return float(edges[1:-1][between >= best * (1 - 1e-9)].mean())
+    # Edges with nothing between them separate the same pixels.
+    return float(edges[1:-1][low == low[best]].mean())
 
 
 def decide(

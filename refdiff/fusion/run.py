@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from refdiff.attention import CrossMaps
 from refdiff.clip.ramps import variant_of
+from refdiff.errors import StoreMismatchError
 from refdiff.fusion.candidate_masks import CandidateMasks
 from refdiff.fusion.candidates import table_candidates
 from refdiff.fusion.choice import NO_CHOICE, decide
@@ -136,13 +137,16 @@ class _Chooser:
             return None
         text, method = self._in.text, self._method
         directions = text.direction[expression], text.direction_released[expression]
+        local = clip.local(self._image, variant_of(method.local_ramp, *directions))
+        global_view = clip.global_view(self._image, variant_of(method.global_ramp, *directions))
+        if not len(local) == len(global_view) == len(self._rows):
+            raise StoreMismatchError(
+                f"photo {self._image}: expected embeddings of {len(self._rows)} proposals, got {len(local)} local and "
+                f"{len(global_view)} global ones; run `dvc repro`"
+            )
         places = masks.rows - self._rows.start
-        return ClipViews(
-            clip.local(self._image, variant_of(method.local_ramp, *directions))[places],
-            clip.global_view(self._image, variant_of(method.global_ramp, *directions))[places],
-            clip.sentence(expression),
-            clip.head(expression, method.head_rule),
-        )
+        head = clip.head(expression, method.head_rule)
+        return ClipViews(local[places], global_view[places], clip.sentence(expression), head)
 
 
 def _assemble(inputs: FusionInputs, columns: _Columns) -> PredictionTable:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from refdiff.errors import DegenerateMaskError, MaskError
 from refdiff.fusion.settings import MethodSettings, TextMix
 from refdiff.heat import PooledMasks
+from refdiff.mask_runs import MaskRuns, run_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +61,23 @@ def attention_contrast(heat: NDArray[np.floating], masks: NDArray[np.bool_]) -> 
     """
     if masks.ndim != 3 or masks.shape[1:] != heat.shape or masks.dtype != np.bool_:
         raise MaskError(
-            f"masks: expected bool [n {heat.shape[0]} {heat.shape[1]}], got {masks.dtype} {list(masks.shape)}"
+            f"masks: expected bool [n *{list(heat.shape)}], got {masks.dtype} {list(masks.shape)}"
         )
-    values = heat.astype(np.float64).ravel()
-    inside = masks.reshape(len(masks), -1) @ values
+    values = heat.astype(np.float64)
+    inside = np.array([values[mask].sum() for mask in masks])
     area = np.count_nonzero(masks, axis=(1, 2))
     return _contrast(inside, float(values.sum()), area, values.size)
+
+
+def runs_contrast(heat: NDArray[np.floating], runs: MaskRuns) -> NDArray[np.float64]:
+    """`attention_contrast` of masks that are given as runs; they are not decoded to pixels.
+
+    Raises:
+        MaskError: Masks and heat differ in size.
+        DegenerateMaskError: A mask is empty or covers the whole photo.
+    """
+    inside = run_sums(runs, heat)
+    return _contrast(inside, float(heat.sum(dtype=np.float64)), runs.area, heat.size)
 
 
 def pooled_contrast(grid: NDArray[np.floating], pooled: PooledMasks) -> NDArray[np.float64]:

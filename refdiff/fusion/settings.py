@@ -1,9 +1,11 @@
 """Parameters of a method: one row of params.yaml's `methods`, and the stage's own section."""
 
+from collections.abc import Collection
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
+from refdiff.errors import ParameterError
 from refdiff.params import Section
 
 Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -123,3 +125,29 @@ class FuseScoresSettings(Section):
     """
 
     pool_masks: bool
+
+
+def check_source(
+    name: str, method: MethodSettings, sources: Collection[str], heat_sources: Collection[str]
+) -> None:
+    """Refuse a method whose source does not exist, or has no CLIP embeddings where the method needs them.
+
+    Args:
+        name: The method's name.
+        method: Its row.
+        sources: Names of params.yaml's `sources`.
+        heat_sources: Names of its `heat_sources`.
+
+    Raises:
+        ParameterError: As above.
+    """
+    if method.proposals not in {*sources, *heat_sources}:
+        there = ", ".join([*sources, *heat_sources])
+        raise ParameterError(
+            f"methods.{name}.proposals: no source {method.proposals!r}; expected one of: {there}; correct the name"
+        )
+    if method.uses_clip and method.proposals in heat_sources:
+        raise ParameterError(
+            f"methods.{name}: {method.proposals!r} is a heat source, whose masks have no CLIP embeddings; "
+            "expected discriminative_weight 0 or a name of sources"
+        )

@@ -1,0 +1,109 @@
+"""Masks of one photo as runs of pixels: sums over masks without decoding them to pixels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.errors import MaskError
+from refdiff.rle import mask_runs
+
+
+@dataclass(frozen=True, slots=True)
+class MaskRuns:
+    """Runs of n masks; a run is a stretch of mask pixels in column-major order.
+
+    Attributes:
+        height: Photo height.
+        width: Photo width.
+        start: int64 `[runs]`, first pixel of each run, counted down the columns.
+        end: int64 `[runs]`, behind the last one.
+        owner: int64 `[runs]`, the mask that each run belongs to, rising.
+        area: int64 `[n]`, pixels of each mask.
+    """
+
+    height: int
+    width: int
+    start: NDArray[np.int64]
+    end: NDArray[np.int64]
+    owner: NDArray[np.int64]
+    area: NDArray[np.int64]
+
+
+def decode_runs(counts: Sequence[bytes], height: int, width: int) -> MaskRuns:
+    """Runs of COCO codes.
+
+    Raises:
+        MaskError: A code does not decode to `height` x `width`.
+    """
+    starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
+    for index, code in enumerate(counts):
+        bounds = np.cumsum(mask_runs(code))
+        if bounds[-1] != height * width:
+            raise MaskError(
+                f"mask {index}: run-length code covers {bounds[-1]} pixels; "
+                f"expected {height} x {width} = {height * width}"
+            )
+        ends.append(bounds[1::2])
+        starts.append(bounds[0::2][: len(ends[-1])])
+    owner = np.repeat(np.arange(len(counts)), [len(part) for part in ends[1:]])
+    start, end = np.concatenate(starts), np.concatenate(ends)
+    area = np.bincount(owner, weights=end - start, minlength=len(counts)).astype(np.int64)
+    return MaskRuns(height, width, start, end, owner, area)
+
+
+def run_sums(runs: MaskRuns, values: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Sum of `values` inside each mask, `[n]`.
+
+    Args:
+        runs: The masks.
+        values: `[H W]` of the photo.
+
+    Raises:
+        MaskError: Masks and values differ in size.
+    """
+    if values.shape != (runs.height, runs.width):
+        raise MaskError(f"masks: expected {list(values.shape)} pixels, got {[runs.height, runs.width]}")
+    upto = np.zeros(values.size + 1)
+    np.cumsum(values.T.ravel(), dtype=np.float64, out=upto[1:])
+    sums = np.bincount(runs.owner, weights=upto[runs.end] - upto[runs.start], minlength=len(runs.area))
+    return sums.astype(np.float64)
+
+
+def separable_sums(
+    runs: MaskRuns, rows: NDArray[np.floating], columns: NDArray[np.floating]
+) -> NDArray[np.float32]:
+    """rows.T @ mask @ columns of each mask, float32 `[n h w]`.
+
+    Args:
+        runs: The masks.
+        rows: `[H h]`.
+        columns: `[W w]`.
+    """
+    start, end, owner, column = _split_at_columns(runs)
+    upto = np.zeros((runs.height + 1, rows.shape[1]))
+    np.cumsum(rows, axis=0, dtype=np.float64, out=upto[1:])
+    down = (upto[end] - upto[start]).astype(np.float32)
+    across = columns.astype(np.float32)[column]
+    bounds = np.searchsorted(owner, np.arange(len(runs.area) + 1))
+    sums = np.empty((len(runs.area), rows.shape[1], columns.shape[1]), dtype=np.float32)
+    for index, (first, last) in enumerate(pairwise(bounds)):
+        sums[index] = down[first:last].T @ across[first:last]
+    return sums
+
+
+def _split_at_columns(
+    runs: MaskRuns,
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Runs cut where a column ends: first row, row behind the last, mask, column of each piece."""
+    first = runs.start // runs.height
+    pieces = (runs.end - 1) // runs.height - first + 1
+    behind = np.cumsum(pieces)
+    step = np.arange(behind[-1] if len(behind) else 0) - np.repeat(behind - pieces, pieces)
+    column = np.repeat(first, pieces) + step
+    top = column * runs.height
+    start = np.maximum(np.repeat(runs.start, pieces) - top, 0)
+    end = np.minimum(np.repeat(runs.end, pieces) - top, runs.height)
+    return start, end, np.repeat(runs.owner, pieces), column
