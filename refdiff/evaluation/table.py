@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from refdiff.errors import ArtifactMissingError
@@ -56,7 +57,9 @@ def print_table(results: Results, console: Console | None = None) -> None:
 def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:
     """The table of one split."""
     counts = sorted({str(metrics["n_evaluated"]) for metrics in methods.values()})
-    table = Table(title=f"{split}: {', '.join(counts)} expressions, figures in %", title_justify="left")
+    table = Table(
+        title=f"{escape(split)}: {', '.join(counts)} expressions, figures in %", title_justify="left"
+    )
     table.add_column("method", no_wrap=True)
     precision = [precision_name(threshold) for threshold in SHOWN_PRECISIONS]
     short = [f"Pr@{f'{threshold:g}'.lstrip('0')}" for threshold in SHOWN_PRECISIONS]
@@ -65,7 +68,7 @@ def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:
     for method, metrics in methods.items():
         own = [metrics.get(name) for name in ("oIoU", "mIoU", *precision)]
         beside = [metrics[name]["mIoU"] for name in ("chance", "oracle")]
-        table.add_row(method, *(_percent(value) for value in (*own, *beside)))
+        table.add_row(escape(method), *(_percent(value) for value in (*own, *beside)))
     return table
 
 
