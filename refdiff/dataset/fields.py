@@ -7,6 +7,7 @@ from refdiff.dataset.unpickle import as_text
 from refdiff.errors import DatasetError
 
 _LONGEST_SHOWN = 80
+_LONGEST_LIST = 6
 # Ids and sizes beyond 64 bits are damage; turning them into text may itself fail.
 _LARGEST = 1 << 63
 
@@ -109,8 +110,12 @@ def show(value: object) -> str:
         return f"a number of {value.bit_length()} bits"
     if value is None or isinstance(value, bool | int | float):
         return repr(value)
-    if isinstance(value, Mapping):
-        return f"a mapping of {len(value)}"
-    if isinstance(value, list | tuple | set | frozenset):
-        return f"a list of {len(value)}"
+    if isinstance(value, list | tuple) and len(value) <= _LONGEST_LIST and all(map(_is_short, value)):
+        return repr(list(value))
+    if isinstance(value, Mapping | list | tuple):
+        return f"a {'mapping' if isinstance(value, Mapping) else 'list'} of {len(value)}"
     return type(value).__name__
+
+
+def _is_short(value: object) -> bool:
+    return value is None or (isinstance(value, int | float) and abs(value) < _LARGEST)

@@ -127,7 +127,7 @@ class _SplitReader:
         self.ref_ids.add(ref_id)
         kept = tuple(self._read_sentences(sentences, where))
         photo = self._photo(image_id, where)
-        masks = self._masks(annotation_ids, image_id, where)
+        masks = self._masks(annotation_ids, image_id, where) if image_id in self.instances.images else None
         if not sentences:
             self._note_empty(where)
         if photo is None or masks is None or not kept:

@@ -76,7 +76,7 @@ def _draw_code(code: Mapping[Any, Any], height: int, width: int) -> NDArray[np.b
     counts = code.get("counts")
     size = declared_size(code)
     if size != (height, width):
-        raise MaskError(f"run-length code has size {show(code.get('size'))} {size or ''}; expected [{height}, {width}]")
+        raise MaskError(f"run-length code has size {show(code.get('size'))}; expected [{height}, {width}]")
     if isinstance(counts, str | bytes):
         try:
             text = counts.encode("ascii") if isinstance(counts, str) else counts
