@@ -1,0 +1,256 @@
+"""Training of the miniature Stable Diffusion: first the autoencoder, then the U-Net with its text encoder.
+
+Ordinary diffusion training: noise is predicted from captions. No mask is read by any loss.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from numpy.typing import NDArray
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from refdiff.demo.captions import scene_caption
+from refdiff.demo.checkpoint import Checkpoint
+from refdiff.demo.corpus import SceneRecord
+
+
+@dataclass(frozen=True)
+class DiffusionRecipe:
+    """Everything that the training of the diffusion model depends on.
+
+    Attributes:
+        canvas_px: Side of the canvas in pixels.
+        vae_channels: Channels of the autoencoder's levels; each level but the first halves the side.
+        unet_channels: Channels of the U-Net's levels, all with cross-attention.
+        text_width: Width of the text encoder and of the cross-attention.
+        text_layers: Layers of the text encoder.
+        vae_steps: Steps of the autoencoder.
+        vae_batch: Canvases in such a step.
+        vae_rate: Its greatest learning rate.
+        steps: Steps of the U-Net and the text encoder.
+        batch: Canvases in such a step.
+        rate: Their greatest learning rate.
+        caption_dropout: Share of captions that are left empty, for guidance.
+        low_noise_share: Share of timesteps below 150; the others lie between 150 and 970.
+        snr_limit: Greatest signal-to-noise ratio that counts in full (min-SNR weighting, arXiv 2303.09556).
+        seed: Seed of the weights and of every step's draws.
+    """
+
+    canvas_px: int = 64
+    vae_channels: tuple[int, ...] = (16, 32, 48)
+    unet_channels: tuple[int, ...] = (48, 80, 112)
+    text_width: int = 96
+    text_layers: int = 2
+    vae_steps: int = 420
+    vae_batch: int = 16
+    vae_rate: float = 3e-3
+    steps: int = 2400
+    batch: int = 32
+    rate: float = 1.2e-3
+    caption_dropout: float = 0.1
+    low_noise_share: float = 0.1
+    snr_limit: float = 5.0
+    seed: int = 0
+
+
+LATENT_CHANNELS = 4
+LOW_NOISE, MOST_NOISE = 150, 970
+
+
+def make_vae(recipe: DiffusionRecipe) -> AutoencoderKL:
+    """An autoencoder of the recipe's size, with seeded weights."""
+    torch.manual_seed(recipe.seed)
+    levels = len(recipe.vae_channels)
+    return AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=recipe.vae_channels,
+        layers_per_block=1,
+        latent_channels=LATENT_CHANNELS,
+        norm_num_groups=8,
+        sample_size=recipe.canvas_px,
+        mid_block_add_attention=False,
+    )
+
+
+def make_unet(recipe: DiffusionRecipe) -> UNet2DConditionModel:
+    """A conditional U-Net of the recipe's size, with seeded weights."""
+    torch.manual_seed(recipe.seed + 1)
+    levels = len(recipe.unet_channels)
+    return UNet2DConditionModel(
+        sample_size=recipe.canvas_px // 2 ** (len(recipe.vae_channels) - 1),
+        in_channels=LATENT_CHANNELS,
+        out_channels=LATENT_CHANNELS,
+        down_block_types=("CrossAttnDownBlock2D",) * levels,
+        up_block_types=("CrossAttnUpBlock2D",) * levels,
+        block_out_channels=recipe.unet_channels,
+        layers_per_block=1,
+        cross_attention_dim=recipe.text_width,
+        attention_head_dim=4,
+        norm_num_groups=16,
+    )
+
+
+def make_text_encoder(recipe: DiffusionRecipe, tokenizer: CLIPTokenizer) -> CLIPTextModel:
+    """A CLIP text encoder of the recipe's size, with seeded weights."""
+    torch.manual_seed(recipe.seed + 2)
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(tokenizer),
+            hidden_size=recipe.text_width,
+            intermediate_size=2 * recipe.text_width,
+            projection_dim=recipe.text_width,
+            num_hidden_layers=recipe.text_layers,
+            num_attention_heads=4,
+            max_position_embeddings=77,
+            hidden_act="quick_gelu",
+            bos_token_id=tokenizer.bos_token_id,
+            eos_token_id=tokenizer.eos_token_id,
+            pad_token_id=tokenizer.pad_token_id,
+        )
+    )
+
+
+def make_scheduler() -> DDIMScheduler:
+    """The noise schedule of Stable Diffusion 1.x."""
+    return DDIMScheduler(
+        beta_start=0.00085,
+        beta_end=0.012,
+        beta_schedule="scaled_linear",
+        clip_sample=False,
+        set_alpha_to_one=False,
+        steps_offset=1,
+        timestep_spacing="leading",
+        prediction_type="epsilon",
+    )
+
+
+def train_vae(
+    vae: AutoencoderKL, canvases: NDArray[np.uint8], recipe: DiffusionRecipe, checkpoint: Checkpoint
+) -> Iterator[tuple[int, float]]:
+    """Train the autoencoder to give back its input; yields (step, loss).
+
+    Args:
+        vae: The autoencoder, changed in place.
+        canvases: RGB uint8, n canvas canvas 3.
+        recipe: The recipe.
+        checkpoint: Where the state is kept; training goes on from what it holds.
+    """
+    optimizer = torch.optim.AdamW(vae.parameters(), lr=recipe.vae_rate)
+    for step in checkpoint.steps({"vae": vae}, optimizer, recipe.vae_steps):
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.vae_rate * min(1.0, (step + 1) / 40) * (1 - step / recipe.vae_steps)
+        rng = np.random.default_rng([recipe.seed, 1, step])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        pixels = _pixels(canvases[rng.integers(len(canvases), size=recipe.vae_batch)])
+        posterior = vae.encode(pixels).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+        restored = vae.decode(posterior.sample(generator=generator)).sample  # pyright: ignore[reportAttributeAccessIssue]
+        difference = restored - pixels
+        loss = difference.abs().mean() + difference.pow(2).mean() + 1e-5 * posterior.kl().mean() / 64
+        _step(loss, optimizer, [*vae.parameters()])
+        yield step, loss.item()
+
+
+@torch.no_grad()
+def encode_canvases(vae: AutoencoderKL, canvases: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and deviation of the posterior of each canvas, float32, n 4 latent latent (not yet scaled)."""
+    means, deviations = [], []
+    for first in range(0, len(canvases), 100):
+        posterior = vae.encode(_pixels(canvases[first : first + 100])).latent_dist  # pyright: ignore[reportAttributeAccessIssue]
+        means.append(posterior.mean)
+        deviations.append(posterior.std)
+    return torch.cat(means), torch.cat(deviations)
+
+
+def train_unet(
+    unet: UNet2DConditionModel,
+    text_encoder: CLIPTextModel,
+    tokenizer: CLIPTokenizer,
+    records: list[SceneRecord],
+    latents: tuple[torch.Tensor, torch.Tensor],
+    scale: float,
+    recipe: DiffusionRecipe,
+    checkpoint: Checkpoint,
+) -> Iterator[tuple[int, float]]:
+    """Train U-Net and text encoder together to predict noise from captions; yields (step, loss).
+
+    Args:
+        unet: Changed in place.
+        text_encoder: Changed in place.
+        tokenizer: The demo's tokenizer.
+        records: The training scenes.
+        latents: Mean and deviation of each scene's posterior, from `encode_canvases`.
+        scale: Factor that gives the latents unit deviation.
+        recipe: The recipe.
+        checkpoint: Where the state is kept; training goes on from what it holds.
+    """
+    scheduler = make_scheduler()
+    kept = scheduler.alphas_cumprod
+    ratios = kept / (1 - kept)
+    means, deviations = latents
+    parameters = [*unet.parameters(), *text_encoder.parameters()]
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=0.01, betas=(0.9, 0.99))
+    for step in checkpoint.steps({"unet": unet, "text_encoder": text_encoder}, optimizer, recipe.steps):
+        slope = 0.05 + 0.95 * 0.5 * (1 + float(np.cos(np.pi * step / recipe.steps)))
+        for group in optimizer.param_groups:
+            group["lr"] = recipe.rate * min(1.0, (step + 1) / 150) * slope
+        rng = np.random.default_rng([recipe.seed, 2, step])
+        generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
+        chosen = rng.integers(len(records), size=recipe.batch)
+        captions = [
+            "" if rng.random() < recipe.caption_dropout else scene_caption(rng, records[int(index)]) for index in chosen
+        ]
+        low = rng.random(recipe.batch) < recipe.low_noise_share
+        timesteps = torch.from_numpy(
+            np.where(low, rng.integers(0, LOW_NOISE, recipe.batch), rng.integers(LOW_NOISE, MOST_NOISE, recipe.batch))
+        )
+        mean = means[chosen]
+        clean = (mean + deviations[chosen] * torch.randn(mean.shape, generator=generator)) * scale
+        noise = torch.randn(clean.shape, generator=generator)
+        noisy = scheduler.add_noise(clean, noise, timesteps)  # pyright: ignore[reportArgumentType]
+        states = text_encoder(tokenize(tokenizer, captions))[0]
+        predicted = unet(noisy, timesteps, states).sample
+        ratio = ratios[timesteps]
+        weight = torch.clamp(ratio, max=recipe.snr_limit) / ratio
+        loss = (weight * (predicted - noise).pow(2).mean((1, 2, 3))).mean()
+        _step(loss, optimizer, parameters)
+        yield step, loss.item()
+
+
+def tokenize(tokenizer: CLIPTokenizer, texts: list[str]) -> torch.Tensor:
+    """Token ids of texts, padded or truncated to the model's length, int64, texts 77."""
+    return tokenizer(texts, padding="max_length", max_length=77, truncation=True, return_tensors="pt").input_ids
+
+
+def save_pipeline(
+    folder: Path, vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
+) -> None:
+    """Write a pipeline in diffusers' own layout, half precision; the tokenizer's files are already in the folder."""
+    from diffusers import StableDiffusionPipeline
+
+    pipeline = StableDiffusionPipeline(
+        vae=vae,
+        text_encoder=text_encoder,
+        tokenizer=tokenizer,
+        unet=unet,
+        scheduler=make_scheduler(),
+        safety_checker=None,  # pyright: ignore[reportArgumentType]
+        feature_extractor=None,  # pyright: ignore[reportArgumentType]
+        requires_safety_checker=False,
+    )
+    pipeline.to(dtype=torch.float16).save_pretrained(folder, safe_serialization=True)
+
+
+def _pixels(canvases: NDArray[np.uint8]) -> torch.Tensor:
+    return torch.from_numpy(canvases).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _step(loss: torch.Tensor, optimizer: torch.optim.Optimizer, parameters: list[torch.nn.Parameter]) -> None:
+    optimizer.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(parameters, 1.0)
+    optimizer.step()
