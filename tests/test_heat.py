@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refdiff.attention import CrossMaps, MapKey
@@ -113,6 +113,7 @@ def test_several_tokens_and_several_sizes_are_averaged() -> None:
 
 @pytest.mark.parametrize("readout", READOUTS)
 @pytest.mark.parametrize("size", [(1, 1), (1, 9), (37, 20), (3, 400)])
+@settings(max_examples=5)
 @given(value=st.floats(-1e3, 1e3, width=32))
 def test_constant_maps_give_zeros(readout: ReadoutSettings, size: tuple[int, int], value: float) -> None:
     block = np.full((1, 2, 8, 8), value, dtype=np.float32)
@@ -120,6 +121,7 @@ def test_constant_maps_give_zeros(readout: ReadoutSettings, size: tuple[int, int
 
 
 @pytest.mark.parametrize("readout", READOUTS)
+@settings(max_examples=20)
 @given(seed=st.integers(0, 1000), height=st.integers(1, 60), width=st.integers(1, 60))
 def test_heat_is_in_its_range(readout: ReadoutSettings, seed: int, height: int, width: int) -> None:
     heat = heat_map(_random_maps(seed, 8, 4), [2], readout, square_frame(height, width, "letterbox"))
