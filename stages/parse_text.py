@@ -11,7 +11,6 @@ from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
 from refdiff.provenance import describe_run
-from refdiff.text.parser import Parser
 from refdiff.text.settings import ParseTextSettings
 from refdiff.text.tables import write_text
 
@@ -24,6 +23,10 @@ def main() -> None:
     settings = read_section(ParseTextSettings, "parse_text")
     layout = SplitLayout(split)
     expressions = read_dataset(layout.dataset).expressions
+    from refdiff.text.parser import (
+        Parser,
+    )  # spaCy and open_clip import torch: seconds, after what is refused at once
+
     parser = Parser(settings)
     names = [f"{split}: expression {identifier}" for identifier in expressions.expression_id]
     rows = list(

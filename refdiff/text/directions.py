@@ -187,8 +187,8 @@ def _is_no_place(words: list[str], index: int) -> bool:
     if before in ARTICLES | DEGREES | PLACE_PREPOSITIONS | {"of", "-", "and", "or"}:
         return False
     if words[index] == "right":
-        if after in {"in", "on"} and index == 0:
-            return False
+        if index == 0 and after in ("in", "on"):  # "right in red", but "right in front of us"
+            return second == "front"
         return after in AFTER_ADVERB_RIGHT
     return after in AFTER_PARTICIPLE_LEFT or before in BEFORE_PARTICIPLE_LEFT
 
@@ -226,4 +226,11 @@ def _is_place(words: list[str], index: int) -> bool:
     position = index - 1
     while position >= 0 and words[position] in ARTICLES | DEGREES:
         position -= 1
+    if _word(words, position) == "to" and _word(words, position - 1) in (
+        "next",
+        "close",
+        "closest",
+        "nearest",
+    ):
+        return False
     return _word(words, position) in PLACE_PREPOSITIONS | _PUNCTUATION

@@ -92,17 +92,18 @@ class Parser:
             yield self._describe(doc, item)
 
     def _prepare(self, sentence: str, name: str) -> _Prepared:
-        if all(unicodedata.category(character) in INVISIBLE for character in sentence):
-            raise TextError(
-                f"{name}: the sentence is blank, got {sentence!r}; expected words; remove or complete it"
-            )
         try:
-            unet, clip = self._unet.tokenize(sentence), self._clip.tokenize(sentence)
+            sentence.encode()
         except UnicodeEncodeError as error:
             raise TextError(
                 f"{name}: the sentence has a broken character at {error.start}, got {sentence!r:.80}; "
                 "expected Unicode text; correct its encoding"
             ) from error
+        if all(unicodedata.category(character) in INVISIBLE for character in sentence):
+            raise TextError(
+                f"{name}: the sentence is blank, got {sentence!r}; expected words; remove or complete it"
+            )
+        unet, clip = self._unet.tokenize(sentence), self._clip.tokenize(sentence)
         kept = min(unet.kept_end(sentence), clip.kept_end(sentence)) if unet.ranges and clip.ranges else 0
         seen = AlignedText.of(sentence[:kept]).collapse_whitespace()
         if not seen.text:

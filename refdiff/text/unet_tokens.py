@@ -4,6 +4,7 @@ import hashlib
 from functools import cached_property
 from pathlib import Path
 
+from huggingface_hub import try_to_load_from_cache
 from transformers import CLIPTokenizer
 
 from refdiff.errors import ModelError
@@ -55,6 +56,7 @@ def _load(model: str, revision: str | None) -> CLIPTokenizer:
     folder = Path(model)
     try:
         if not folder.is_dir():
+            _refuse_absent(model, revision)
             found = CLIPTokenizer.from_pretrained(
                 model, subfolder="tokenizer", revision=revision or "main", local_files_only=True
             )
@@ -71,6 +73,13 @@ def _load(model: str, revision: str | None) -> CLIPTokenizer:
             f"{WHERE}: the tokenizer of {model!r} cannot be read; expected a folder in the layout of diffusers, or a "
             f"hub id that is on this machine; run `hf download {model}`, or correct the name"
         ) from error
+
+
+def _refuse_absent(model: str, revision: str | None) -> None:
+    # Without its files from_pretrained makes an empty tokenizer and says nothing.
+    files = ("tokenizer/vocab.json", "tokenizer/tokenizer.json")
+    if not any(isinstance(try_to_load_from_cache(model, file, revision=revision), str) for file in files):
+        raise FileNotFoundError(model)
 
 
 def _checked(tokenizer: CLIPTokenizer, model: str) -> CLIPTokenizer:
