@@ -1,0 +1,1 @@
+"""What a person sees: drawings over photos, curves, and one self-contained HTML page."""

@@ -1,0 +1,37 @@
+"""Stage render_report: one HTML page over all splits and methods."""
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress
+
+from refdiff.command import run_command
+from refdiff.evaluation.table import print_table, read_results
+from refdiff.layout import PAGE
+from refdiff.params import PARAMS_FILE, read_params, read_section
+from refdiff.report.gather import gather_report, read_rows
+from refdiff.report.page import render_page
+from refdiff.report.settings import RenderReportSettings
+
+
+def main() -> None:
+    """Run the stage for every split and method of params.yaml."""
+    argparse.ArgumentParser(prog="python -m stages.render_report", description=__doc__).parse_args()
+    rows = read_rows(read_params())
+    settings = read_section(RenderReportSettings, "render_report")
+    results = read_results(rows.splits, rows.methods)
+    parameters = PARAMS_FILE.read_text(encoding="utf-8")
+    with Progress(console=Console(stderr=True)) as progress:
+        task = progress.add_task("render_report", total=len(rows.splits))
+        report = gather_report(Path(), rows, results, settings, parameters, lambda _: progress.update(task, advance=1))
+    page = render_page(report).encode("utf-8", errors="replace")
+    partial = PAGE.with_name(PAGE.name + ".partial")
+    partial.write_bytes(page)
+    partial.replace(PAGE)
+    print_table(results)
+    print(f"{PAGE}: {len(page) / 1e6:.1f} MB, open it in a browser")
+
+
+if __name__ == "__main__":
+    run_command(main)
