@@ -1,1 +1,1 @@
-"""Stable Diffusion: photos and sentences in, cross-attention maps out. Only settings and stores import without torch."""
+"""Stable Diffusion: photos and sentences in, cross-attention maps out. Only `settings` imports without torch."""

@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from refdiff.diffusion.layers import AttentionLayer
 from refdiff.diffusion.settings import Quantity
@@ -67,10 +67,12 @@ def read_attention(
             _refuse_unusual(layer.name, module)
             assert isinstance(module, Attention)
             replaced.append((module, module.get_processor()))
-            if layer.kind == "cross":
-                module.set_processor(_CrossProcessor(reader, layer.name, quantity))
-            else:
-                module.set_processor(_SelfProcessor(reader, layer.name))
+            processor: Any = (
+                _CrossProcessor(reader, layer.name, quantity)
+                if layer.kind == "cross"
+                else _SelfProcessor(reader, layer.name)
+            )
+            module.set_processor(processor)
         yield reader
     finally:
         for module, processor in replaced:
@@ -95,9 +97,7 @@ def mean_logits(query: torch.Tensor, key: torch.Tensor, heads: int, scale: float
     return (key.float() * (scale / heads)) @ query.float().transpose(1, 2)
 
 
-def mean_probabilities(
-    query: torch.Tensor, key: torch.Tensor, heads: int, scale: float, tokens: int
-) -> torch.Tensor:
+def mean_probabilities(query: torch.Tensor, key: torch.Tensor, heads: int, scale: float, tokens: int) -> torch.Tensor:
     """Head mean of the softmax over all keys; some keys of it.
 
     Args:
@@ -138,6 +138,9 @@ class _Processor:
     ) -> torch.Tensor:
         if attention_mask is not None or temb is not None:
             raise ModelError(f"layer {self.name}: has an attention mask or a time embedding, which is not handled")
+        assert attn.to_k is not None
+        assert attn.to_v is not None
+        assert attn.to_out is not None
         text = hidden_states if encoder_hidden_states is None else encoder_hidden_states
         query, key, value = attn.to_q(hidden_states), attn.to_k(text), attn.to_v(text)
         self.read(attn, query, key)

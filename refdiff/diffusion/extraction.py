@@ -121,15 +121,15 @@ def extract_split(
         missing = [shard for shard in range(store.shards) if shard not in records]
         done = sum(len(store.expressions_of(shard)) for shard in records)
         report(done, len(sentences.sentence))
-        if missing:
+        if missing:  # otherwise the model need not be loaded
             extractor = AttentionExtractor(settings, identity)
             check_tokens(sentences, extractor, layout.text)
-        for shard in missing:
-            cross, own = compute_shard(extractor, sentences, store.expressions_of(shard), capture)
-            with translate_write_errors(work.path):
-                records[shard] = work.record(shard, writer.write_shard(shard, cross, own))
-            done += len(cross)
-            report(done, len(sentences.sentence))
+            for shard in missing:
+                cross, own = compute_shard(extractor, sentences, store.expressions_of(shard), capture)
+                with translate_write_errors(work.path):
+                    records[shard] = work.record(shard, writer.write_shard(shard, cross, own))
+                done += len(cross)
+                report(done, len(sentences.sentence))
         ordered = [records[shard] for shard in range(store.shards)]
         files = [*writer.metadata_files(), *(file for record in ordered for file in record.files)]
         target = layout.attention(name)

@@ -90,14 +90,13 @@ class AttentionExtractor:
         with_self: bool,
     ) -> ImageMaps:
         """As `capture`, and the image's self-attention as well when `with_self` and the capture names layers of it."""
-        plan = self._plan(capture)
         counts = [self.count_tokens(sentence) for sentence in sentences]
         for sentence, count in zip(sentences, counts, strict=True):
             if not count:
                 raise TextError(f"image {image_id}: sentence {sentence!r} has no words; remove it from the dataset")
         try:
             with torch.inference_mode():
-                return self._run(photo, image_id, sentences, counts, capture, plan, with_self)
+                return self._run(photo, image_id, list(zip(sentences, counts, strict=True)), capture, with_self)
         except torch.OutOfMemoryError as error:
             raise ModelError(
                 f"image {image_id}: the device's memory is too small for {self.settings.batch_sentences} sentences "
@@ -113,16 +112,17 @@ class AttentionExtractor:
         self,
         photo: NDArray[np.uint8],
         image_id: str,
-        sentences: Sequence[str],
-        counts: Sequence[int],
+        sentences: Sequence[tuple[str, int]],
         capture: CaptureSettings,
-        plan: CapturePlan,
         with_self: bool,
     ) -> ImageMaps:
+        """As `capture_image`, of sentences with their numbers of tokens."""
+        plan = self._plan(capture)
+        counts = [count for _, count in sentences]
         latent = self.encode_photo(photo, image_id, capture)
         noise = draw_noise(self.settings.seed, image_id, "diffusion", latent.shape).to(latent.device)
         unconditional = encode_prompts(self.model, [capture.negative_prompt])
-        prompts = [sentence + capture.prompt_suffix for sentence in sentences]
+        prompts = [sentence + capture.prompt_suffix for sentence, _ in sentences]
         cross: list[CrossMaps] = []
         with read_attention(self.model.unet, plan.cross, plan.self_attention, capture.quantity) as reader:
             image = ImageRuns(
@@ -141,9 +141,7 @@ class AttentionExtractor:
         blocks = {size: _stack(maps, keys, image_id)[0] for size, keys in plan.self_keys.items()}
         return ImageMaps(cross, SelfMaps(plan.self_keys, blocks))
 
-    def encode_photo(
-        self, photo: NDArray[np.uint8], image_id: str, capture: CaptureSettings
-    ) -> torch.Tensor:
+    def encode_photo(self, photo: NDArray[np.uint8], image_id: str, capture: CaptureSettings) -> torch.Tensor:
         """The photo's latent, float32 `[1 channel y x]`, scaled as the U-Net expects.
 
         Args:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import torch
-from diffusers import UNet2DConditionModel
 from diffusers.models.attention_processor import Attention
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
 from refdiff.attention import MapKey
 from refdiff.diffusion.settings import CaptureSettings, LayersBySize
@@ -47,7 +47,7 @@ def trace_layers(unet_config: Mapping[str, Any], latent_px: int) -> tuple[Attent
     found: list[AttentionLayer] = []
     try:
         with torch.device("meta"), torch.no_grad():
-            unet = UNet2DConditionModel.from_config(dict(unet_config))
+            unet: Any = UNet2DConditionModel.from_config(dict(unet_config))
             for name, module in unet.named_modules():
                 if isinstance(module, Attention):
                     module.register_forward_pre_hook(_note(name, found), with_kwargs=True)
@@ -63,9 +63,7 @@ def trace_layers(unet_config: Mapping[str, Any], latent_px: int) -> tuple[Attent
     return tuple(found)
 
 
-def choose_cross_layers(
-    layers: Sequence[AttentionLayer], capture: CaptureSettings
-) -> tuple[AttentionLayer, ...]:
+def choose_cross_layers(layers: Sequence[AttentionLayer], capture: CaptureSettings) -> tuple[AttentionLayer, ...]:
     """The cross-attention layers that a capture keeps, in running order.
 
     Raises:
@@ -87,9 +85,7 @@ def choose_cross_layers(
     return _by_name(there, wanted, "cross_layers")
 
 
-def choose_self_layers(
-    layers: Sequence[AttentionLayer], capture: CaptureSettings
-) -> tuple[AttentionLayer, ...]:
+def choose_self_layers(layers: Sequence[AttentionLayer], capture: CaptureSettings) -> tuple[AttentionLayer, ...]:
     """The self-attention layers that a capture keeps, in running order.
 
     Raises:
@@ -120,9 +116,7 @@ def _note(name: str, found: list[AttentionLayer]) -> Any:
     return note
 
 
-def _by_name(
-    there: Sequence[AttentionLayer], wanted: Sequence[str], parameter: str
-) -> tuple[AttentionLayer, ...]:
+def _by_name(there: Sequence[AttentionLayer], wanted: Sequence[str], parameter: str) -> tuple[AttentionLayer, ...]:
     names = [layer.name for layer in there]
     missing = [name for name in wanted if name not in names]
     if missing:

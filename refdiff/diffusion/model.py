@@ -6,7 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
@@ -127,9 +129,7 @@ def choose_device(device: str) -> torch.device:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     chosen = torch.device(device)
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ModelError(
-            f"device {device}: not there, {torch.cuda.device_count()} CUDA devices found; use auto or cpu"
-        )
+        raise ModelError(f"device {device}: not there, {torch.cuda.device_count()} CUDA devices found; use auto or cpu")
     return chosen
 
 
@@ -166,9 +166,7 @@ def vae_reduction(vae_config: Any) -> int:
     return 2 ** (len(vae_config["block_out_channels"]) - 1)
 
 
-def _load(
-    identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any]
-) -> Any:
+def _load(identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any]) -> Any:
     folder = identity.folder / part
     try:
         return kind.from_pretrained(folder, local_files_only=True, **options)

@@ -70,9 +70,7 @@ def add_noise(latent: "Tensor", noise: "Tensor", alpha: float) -> "Tensor":
     return alpha**0.5 * latent + (1 - alpha) ** 0.5 * noise
 
 
-def denoise(
-    latent: "Tensor", output: "Tensor", alpha: float, next_alpha: float, prediction: Prediction
-) -> "Tensor":
+def denoise(latent: "Tensor", output: "Tensor", alpha: float, next_alpha: float, prediction: Prediction) -> "Tensor":
     """One DDIM step with eta 0.
 
     Args:

@@ -70,7 +70,8 @@ class CaptureSettings(Section):
 
     Attributes:
         schedule: Where noise is added and the U-Net runs.
-        guidance: Classifier-free guidance scale g, of the denoising and of guided maps; 1 runs the conditional pass only.
+        guidance: Classifier-free guidance scale g, of the denoising and of guided maps; 1 runs the conditional pass
+            only.
         quantity: Head mean of the softmax over all prompt tokens, or of the logits before it.
         guided_maps: Keep uncond + g (cond - uncond) instead of the conditional map.
         canvas_px: Side of the square canvas, a multiple of the VAE's reduction.

@@ -190,7 +190,7 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
     partial = path.with_name(path.name + ".partial")
     partial.write_text(json.dumps(content, sort_keys=True, indent=1), encoding="utf-8")
-    os.replace(partial, path)
+    partial.replace(path)
 
 
 def _link_or_copy(source: Path, place: Path) -> None:

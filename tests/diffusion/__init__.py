@@ -1,0 +1,1 @@
+"""Tests of refdiff.diffusion on a miniature Stable Diffusion with random weights."""
