@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from refdiff.clip.local_view import RESAMPLING, Interpolation
+from refdiff.clip.local_view import RESAMPLING, Interpolation, mask_box
 from refdiff.clip.mask_stack import MaskStack, iterate_masks
 
 Fit = Literal["crop", "resize"]
@@ -73,7 +73,8 @@ def visible_patches(masks: MaskStack, photo_size: tuple[int, int], grid: tuple[i
     for index, mask in iterate_masks(masks, height, width):
         visible[index] = mask[np.ix_(sampled_rows, sampled_columns)]
         if not visible[index].any():
-            y, x = np.nonzero(mask)
-            patches = (y * rows // height) * columns + x * columns // width
+            top, left, bottom, right = mask_box(mask)
+            y, x = np.nonzero(mask[top:bottom, left:right])
+            patches = ((y + top) * rows // height) * columns + (x + left) * columns // width
             visible[index].reshape(-1)[np.bincount(patches).argmax()] = True
     return visible.reshape(-1, rows * columns)

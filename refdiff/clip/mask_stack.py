@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from refdiff.errors import MaskError
 from refdiff.rle import decode_masks
 
-SLICE_PIXELS = 1 << 25  # 32 MB of booleans
+SLICE_PIXELS = 1 << 23  # 8 MB of booleans
 
 
 class MaskStack(Protocol):

@@ -77,7 +77,9 @@ def ramp_profile(variant: str, length: int) -> NDArray[np.float64]:
     flat = np.zeros(length - slope)
     if direction in ("left", "top"):
         return np.concatenate([np.linspace(1.0, 0.0, slope), flat])
-    return np.concatenate([flat, np.linspace(0.0, 1.0, slope)])
+    # A single pixel is at the stated side, as linspace(1, 0, 1) has it.
+    rising = np.linspace(0.0, 1.0, slope) if slope > 1 else np.ones(slope)
+    return np.concatenate([flat, rising])
 
 
 def apply_ramp(photo: NDArray[np.uint8], variant: str) -> NDArray[np.uint8]:

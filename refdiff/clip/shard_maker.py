@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.clip.embedder import ClipEmbedder
-from refdiff.clip.mask_stack import CodedMasks
+from refdiff.clip.mask_stack import CodedMasks, MaskStack
 from refdiff.clip.plan import VIEWS, EmbeddingPlan, PlannedShard, SplitInputs
 from refdiff.clip.store import METADATA
 from refdiff.clip.store_writer import chunk_file, create_array, list_files, write_array, write_rows
+from refdiff.clip.view_rows import Segment
 from refdiff.errors import ImageError, MaskError
 from refdiff.photo import read_photo
 
+DECODED_PIXELS = 1 << 25  # a photo's masks that stay decoded: 32 MB of booleans
 SMALL_ARRAYS = ("sentence_row", "root_row", "subject_row", "proposals", "local_start", "global_start")
 
 
@@ -83,21 +85,30 @@ class ShardMaker:
 
     def _embed_rows(self, shard: PlannedShard, view: str) -> Iterator[tuple[int, NDArray[np.float32]]]:
         """Embeddings of a file's rows, a photo and variant at a time, with the row at which each part begins."""
-        proposals = self._inputs.proposals
         embed = self._embedder.embed_local if view == "local" else self._embedder.embed_global
         loaded, photo = -1, np.zeros((0, 0, 3), dtype=np.uint8)
+        decoded: tuple[int, range] = (-1, range(0))
+        masks: MaskStack = CodedMasks([], 0, 0)
         for segment in self._plan.views[view].segments(shard.first, shard.first + shard.embeddings):
             if segment.image_index != loaded:
                 loaded, photo = segment.image_index, self._read_photo(segment.image_index)
-            start = proposals.rows_of_image(loaded).start
-            counts = proposals.counts[start + segment.proposals.start : start + segment.proposals.stop]
             try:
-                yield segment.row, embed(photo, CodedMasks(counts, *photo.shape[:2]), segment.variant)
+                if (loaded, segment.proposals) != decoded:  # the variants of a photo share its masks
+                    decoded, masks = (loaded, segment.proposals), self._read_masks(segment, *photo.shape[:2])
+                yield segment.row, embed(photo, masks, segment.variant)
             except MaskError as error:
                 raise MaskError(
                     f"photo {self._inputs.dataset.images.image_id[loaded]}: of its proposals from number "
                     f"{segment.proposals.start} on, {error}"
                 ) from error
+
+    def _read_masks(self, segment: Segment, height: int, width: int) -> MaskStack:
+        """The masks of a segment: decoded when they are few, else to be decoded slice by slice."""
+        proposals = self._inputs.proposals
+        start = proposals.rows_of_image(segment.image_index).start
+        counts = proposals.counts[start + segment.proposals.start : start + segment.proposals.stop]
+        coded = CodedMasks(counts, height, width)
+        return coded[:] if len(counts) * height * width <= DECODED_PIXELS else coded
 
     def _read_photo(self, image_index: int) -> NDArray[np.uint8]:
         images = self._inputs.dataset.images
