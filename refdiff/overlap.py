@@ -1,0 +1,164 @@
+"""Intersection and union of every candidate mask with the true masks: measured once, looked up ever after."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from refdiff.dataset.tables import Dataset
+from refdiff.errors import StoreMismatchError
+from refdiff.parquet import read_table, write_table
+from refdiff.proposals.tables import ProposalTable
+from refdiff.rle import mask_intersections
+
+OVERLAP = pa.schema(
+    [
+        ("target_index", pa.int32()),
+        ("proposal_index", pa.int32()),
+        ("intersection", pa.int64()),
+        ("union", pa.int64()),
+    ]
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OverlapTable:
+    """Pairs of true mask and candidate, sorted by both.
+
+    Candidates of a photo are paired with all true masks of the photo, candidates of an expression with its own.
+
+    Attributes:
+        target_index: int32 `[n]`.
+        proposal_index: int32 `[n]`.
+        intersection: int64 `[n]`, pixels.
+        union: int64 `[n]`, pixels.
+    """
+
+    target_index: NDArray[np.int32]
+    proposal_index: NDArray[np.int32]
+    intersection: NDArray[np.int64]
+    union: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.target_index)
+
+    def lookup(self, target_index: int, proposals: range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Intersection and union, int64 `[len(proposals)]` each, of a true mask with consecutive candidates.
+
+        Raises:
+            StoreMismatchError: A pair was not measured.
+        """
+        first, last = np.searchsorted(self.target_index, [target_index, target_index + 1])
+        start = int(first + np.searchsorted(self.proposal_index[first:last], proposals.start))
+        rows = slice(start, start + len(proposals))
+        measured = self.proposal_index[rows]
+        if rows.stop > last or not np.array_equal(measured, np.arange(proposals.start, proposals.stop)):
+            raise StoreMismatchError(
+                f"overlap: target {target_index} with proposals {proposals.start} to {proposals.stop - 1} was not "
+                "measured; the tables do not belong together, run `dvc repro`"
+            )
+        return self.intersection[rows], self.union[rows]
+
+
+def measure_overlap(
+    dataset: Dataset, proposals: ProposalTable, photos: Iterable[int] | None = None
+) -> Iterator[OverlapTable]:
+    """Overlap of the candidates of each photo with its true masks, photo by photo.
+
+    Args:
+        dataset: The split; its photos are those of the candidates.
+        proposals: Candidates of photos or of expressions.
+        photos: Image indexes in rising order; all when None.
+    """
+    for image_index in range(len(dataset.images.image_id)) if photos is None else photos:
+        size = int(dataset.images.height[image_index]), int(dataset.images.width[image_index])
+        if proposals.per_expression:
+            yield _of_expressions(dataset, proposals, image_index, size)
+        else:
+            yield _of_pairs(
+                dataset,
+                proposals,
+                list(dataset.targets_of(image_index)),
+                proposals.rows_of_image(image_index),
+                size,
+            )
+
+
+def _of_expressions(
+    dataset: Dataset, proposals: ProposalTable, image_index: int, size: tuple[int, int]
+) -> OverlapTable:
+    parts = [
+        _of_pairs(dataset, proposals, [target], proposals.rows_of_expression(expression), size)
+        for expression in dataset.expressions_of(image_index)
+        if (target := int(dataset.expressions.target_index[expression])) >= 0
+    ]
+    joined = join_tables(parts)
+    order = np.lexsort((joined.proposal_index, joined.target_index))
+    return OverlapTable(
+        joined.target_index[order],
+        joined.proposal_index[order],
+        joined.intersection[order],
+        joined.union[order],
+    )
+
+
+def _of_pairs(
+    dataset: Dataset, proposals: ProposalTable, targets: list[int], rows: range, size: tuple[int, int]
+) -> OverlapTable:
+    """Every one of `targets` with every one of `rows`, ordered by target."""
+    shared = mask_intersections(
+        [dataset.targets.counts[target] for target in targets],
+        proposals.counts[rows.start : rows.stop],
+        *size,
+    )
+    areas = np.add.outer(dataset.targets.area[targets], proposals.area[rows.start : rows.stop])
+    return OverlapTable(
+        np.repeat(np.asarray(targets, dtype=np.int32), len(rows)),
+        np.tile(np.arange(rows.start, rows.stop, dtype=np.int32), len(targets)),
+        shared.ravel(),
+        (areas - shared).ravel(),
+    )
+
+
+def join_tables(parts: Iterable[OverlapTable]) -> OverlapTable:
+    """Tables below each other."""
+    tables = list(parts)
+
+    def column(name: str, dtype: type) -> NDArray[Any]:
+        return np.concatenate([np.zeros(0, dtype), *(getattr(table, name) for table in tables)])
+
+    return OverlapTable(
+        column("target_index", np.int32),
+        column("proposal_index", np.int32),
+        column("intersection", np.int64),
+        column("union", np.int64),
+    )
+
+
+def write_overlap(path: Path, table: OverlapTable, provenance: Mapping[str, Any]) -> None:
+    """Write a table."""
+    write_table(path, OVERLAP, {name: getattr(table, name) for name in OVERLAP.names}, provenance)
+
+
+def read_overlap(path: Path) -> OverlapTable:
+    """Read a table.
+
+    Raises:
+        ArtifactMissingError: It is not there.
+        StoreMismatchError: It is another table, or its rows are out of order.
+    """
+    table = read_table(path, OVERLAP)
+    column = {name: table[name].to_numpy() for name in OVERLAP.names}
+    key = (column["target_index"].astype(np.int64) << 32) + column["proposal_index"]
+    if np.any(np.diff(key) <= 0):
+        raise StoreMismatchError(f"{path}: rows are not in order; make it again with `dvc repro`")
+    return OverlapTable(
+        target_index=column["target_index"],
+        proposal_index=column["proposal_index"],
+        intersection=column["intersection"],
+        union=column["union"],
+    )

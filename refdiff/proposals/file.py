@@ -1,0 +1,133 @@
+"""Source `file`: masks that something else made, from JSON in the form of COCO results."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from math import isfinite
+from pathlib import Path
+from typing import Any, ClassVar
+
+from refdiff.dataset.fields import read_field, read_id, read_record, show
+from refdiff.dataset.json_file import read_json
+from refdiff.dataset.segmentation import draw_segmentation
+from refdiff.errors import DatasetError, DatasetFaultsError, MaskError
+from refdiff.proposals.candidates import Proposals, of_codes
+from refdiff.proposals.settings import FileSettings
+from refdiff.proposals.source import Photo
+from refdiff.provenance import digest_input
+from refdiff.rle import encode_mask
+
+MAX_FAULTS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class FileMask:
+    """One record of the file.
+
+    Attributes:
+        where: What messages call it.
+        segmentation: Run-length code or polygons, not yet drawn.
+        score: Its confidence; NaN without one.
+    """
+
+    where: str
+    segmentation: object
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """Masks by image id.
+
+    Attributes:
+        name: The file, as the parameters have it.
+        digest: SHA-256 of the file.
+        masks: Records of each photo, in the order of the file; photos without masks need no entry.
+    """
+
+    name: str
+    digest: str
+    masks: Mapping[str, tuple[FileMask, ...]]
+    in_parallel: ClassVar[bool] = False
+
+    def propose(self, photo: Photo) -> Proposals:
+        """The photo's masks, in the order of the file.
+
+        Raises:
+            DatasetError: A mask does not decode, or is not of the photo's size; every fault of the photo is named.
+        """
+        records = self.masks.get(photo.image_id, ())
+        codes: list[bytes] = []
+        faults: list[str] = []
+        for record in records:
+            try:
+                mask = draw_segmentation(record.segmentation, photo.height, photo.width, "union")
+                codes.append(encode_mask(mask))
+            except MaskError as error:
+                faults.append(f"{record.where}: {error}")
+        if faults:
+            raise _refusal(self.name, faults, "correct or remove them")
+        scores = [record.score for record in records]
+        return of_codes(codes, photo.height, photo.width, confidence=scores)
+
+    def identity(self) -> dict[str, Any]:
+        """The file's digest."""
+        return {"file": self.name, "sha256": self.digest}
+
+
+def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) -> FileSource:
+    """Read a file of masks.
+
+    Args:
+        settings: Where it is.
+        split: Stands for `{split}` in the path.
+        image_ids: The photos that there are.
+
+    Raises:
+        DatasetError: The file is missing or is no list of masks, or names photos that are not in the split.
+    """
+    name = settings.path.replace("{split}", split)
+    content = read_json(Path(name))
+    records = content.get("annotations") if isinstance(content, dict) else content
+    if not isinstance(records, list):
+        raise DatasetError(
+            f"{name}: expected a list of {{image_id, segmentation, score}} as COCO results are, or a mapping with such "
+            f"a list as `annotations`, got {show(content)}; write it in that form"
+        )
+    known = set(image_ids)
+    masks: dict[str, list[FileMask]] = {}
+    faults: list[str] = []
+    for number, value in enumerate(records):
+        try:
+            image_id, mask = _read_mask(value, f"mask {number}")
+            if image_id not in known:
+                raise DatasetError(f"{mask.where}: unknown photo; expected one of the {len(known)} of split {split!r}")
+        except DatasetError as error:
+            faults.append(str(error))
+        else:
+            masks.setdefault(image_id, []).append(mask)
+    if faults:
+        raise _refusal(name, faults, "correct or remove them")
+    return FileSource(name, digest_input(Path(name)), {key: tuple(value) for key, value in masks.items()})
+
+
+def _read_mask(value: object, where: str) -> tuple[str, FileMask]:
+    record = read_record(value, where)
+    image_id = read_id(record, "image_id", where)
+    where = f"{where} (image {image_id})"
+    segmentation = read_field(record, "segmentation", where)
+    score = record.get("score")
+    if score is None:
+        return image_id, FileMask(where, segmentation, float("nan"))
+    if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
+        raise DatasetError(f"{where}: score is {show(score)}; expected a finite number or none")
+    return image_id, FileMask(where, segmentation, float(score))
+
+
+def _refusal(name: str, faults: list[str], advice: str) -> DatasetError:
+    """One fault as a line of its own, more of them together."""
+    if len(faults) == 1:
+        return DatasetError(f"{name}: {faults[0]}; {advice}")
+    shown = faults[:MAX_FAULTS]
+    if len(faults) > MAX_FAULTS:
+        shown.append(f"and {len(faults) - MAX_FAULTS} more")
+    return DatasetFaultsError(name, shown, advice)

@@ -1,0 +1,140 @@
+"""Source `sam`: transformers' mask generation with any model of the SAM family.
+
+Among them are sam, sam_hq, sam2, sam3_tracker and edgetam.
+"""
+
+from dataclasses import dataclass
+from math import ceil
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+import torchvision
+import transformers
+from numpy.typing import NDArray
+from PIL import Image
+from transformers import AutoImageProcessor, AutoModelForMaskGeneration, MaskGenerationPipeline
+from transformers.utils.logging import disable_progress_bar
+
+from refdiff.device import choose_device
+from refdiff.errors import ModelError
+from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
+from refdiff.proposals.candidates import Proposals, of_codes
+from refdiff.proposals.settings import SamSettings
+from refdiff.proposals.source import Photo
+from refdiff.rle import encode_mask
+
+NEEDED_FILES = ("config.json", "*preprocessor_config.json", "processor_config.json", "model*.safetensors*")
+
+# A longer photo would lose its short side when its long side is scaled to the model's input; it is padded with black.
+MAX_ASPECT = 32
+
+_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+@dataclass(frozen=True, slots=True)
+class SamSource:
+    """A loaded mask generator on one device.
+
+    Attributes:
+        settings: How masks are generated.
+        model: Which model it is.
+        generator: transformers' pipeline.
+    """
+
+    settings: SamSettings
+    model: ModelIdentity
+    generator: MaskGenerationPipeline
+    in_parallel: ClassVar[bool] = False
+
+    def propose(self, photo: Photo) -> Proposals:
+        """Masks of the photo, best first; confidence is the IoU that the model predicts."""
+        rgb = photo.pixels()
+        settings = self.settings
+        made: Any = self.generator(
+            Image.fromarray(_padded(rgb)),
+            points_per_crop=settings.points_per_side,
+            points_per_batch=settings.points_per_batch,
+            pred_iou_thresh=settings.pred_iou_thresh,
+            stability_score_thresh=settings.stability_score_thresh,
+            stability_score_offset=settings.stability_score_offset,
+            mask_threshold=settings.mask_threshold,
+            crops_n_layers=settings.crops_n_layers,
+            crop_overlap_ratio=settings.crop_overlap_ratio,
+            crop_n_points_downscale_factor=settings.crop_points_downscale,
+            crops_nms_thresh=settings.crops_nms_thresh,
+        )
+        scores = np.array([float(score) for score in made["scores"]], dtype=np.float32)
+        order = np.argsort(-scores, kind="stable")
+        masks = made["masks"]
+        counts = [encode_mask(_as_mask(masks[row], photo.height, photo.width)) for row in order]
+        return of_codes(counts, photo.height, photo.width, confidence=scores[order])
+
+    def identity(self) -> dict[str, Any]:
+        """Model, image processor with its backend (torchvision and PIL resize differently), and versions."""
+        processor = self.generator.image_processor
+        return {
+            "model": self.model.describe(),
+            "architecture": type(self.generator.model).__name__,
+            "image_processor": type(processor).__name__,
+            "image_backend": str(getattr(processor, "backend", "unknown")),
+            "device": self.generator.device.type,
+            "torch": torch.__version__,
+            "torchvision": torchvision.__version__,
+            "transformers": transformers.__version__,
+        }
+
+
+def open_sam(settings: SamSettings, device: str) -> SamSource:
+    """Load a mask generator from this machine; nothing is downloaded, and only safetensors are read.
+
+    Args:
+        settings: Which model, in which number type.
+        device: auto, cpu, cuda or cuda:N.
+
+    Raises:
+        ModelError: The model is not here, is broken, or generates no masks; or there is no such device.
+    """
+    place = choose_device(device)
+    found = identify_model(settings.model, settings.revision, NEEDED_FILES)
+    disable_progress_bar()
+    try:
+        processor = AutoImageProcessor.from_pretrained(found.folder, local_files_only=True)
+        model, report = AutoModelForMaskGeneration.from_pretrained(
+            found.folder,
+            local_files_only=True,
+            use_safetensors=True,
+            dtype=_DTYPES[settings.dtype],
+            output_loading_info=True,
+        )
+    except Exception as error:  # transformers raises nearly every builtin kind for a model that does not fit
+        reason = " ".join(str(error).split())[:300]
+        fetch = "" if settings.model == str(found.folder) else f" with `{_fetch(settings)}`"
+        raise ModelError(
+            f"model {settings.model}: cannot be loaded for mask generation ({reason}); expected a model of the SAM "
+            f"family with safetensors weights and preprocessor_config.json; fetch it again{fetch} or name another"
+        ) from error
+    missing = sorted(report["missing_keys"])
+    if missing:
+        raise ModelError(
+            f"model {settings.model}: {len(missing)} weights are not in its file ({', '.join(missing[:3])} ...); "
+            f"expected a checkpoint of {type(model).__name__}; name another model"
+        )
+    generator = MaskGenerationPipeline(model=model, image_processor=processor, device=place)
+    return SamSource(settings, found, generator)
+
+
+def _fetch(settings: SamSettings) -> str:
+    return fetch_command(settings.model, settings.revision, NEEDED_FILES)
+
+
+def _padded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """The photo with black below or to the right of it where it is longer than `MAX_ASPECT`."""
+    least = ceil(max(rgb.shape[:2]) / MAX_ASPECT)
+    below, right = (max(0, least - side) for side in rgb.shape[:2])
+    return np.pad(rgb, ((0, below), (0, right), (0, 0))) if below or right else rgb
+
+
+def _as_mask(mask: Any, height: int, width: int) -> NDArray[np.bool_]:
+    """A generated mask as bool `[height width]`, without the padding."""
+    return np.ascontiguousarray(np.asarray(mask)[:height, :width] != 0)

@@ -1,0 +1,73 @@
+"""The interface of proposal sources: a photo in, its candidate masks out."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.errors import ImageError
+from refdiff.photo import read_photo
+from refdiff.proposals.candidates import Proposals
+
+
+@dataclass(frozen=True, slots=True)
+class Photo:
+    """A photo that masks are proposed for; its pixels are read when a source asks for them.
+
+    Attributes:
+        image_id: Its id in the dataset.
+        height: Pixels, after EXIF orientation.
+        width: Pixels.
+        path: The file; None when `rgb` is given.
+        rgb: uint8 `[height width 3]`; None when it lies in a file.
+    """
+
+    image_id: str
+    height: int
+    width: int
+    path: Path | None = None
+    rgb: NDArray[np.uint8] | None = None
+
+    @classmethod
+    def of_pixels(cls, rgb: NDArray[np.uint8], image_id: str) -> "Photo":
+        """A photo in memory, RGB uint8 `[height width 3]`."""
+        return cls(image_id, rgb.shape[0], rgb.shape[1], rgb=rgb)
+
+    def pixels(self) -> NDArray[np.uint8]:
+        """RGB uint8 `[height width 3]`.
+
+        Raises:
+            ImageError: The file does not decode, or its size is another.
+        """
+        if self.rgb is not None:
+            return self.rgb
+        if self.path is None:
+            raise ImageError(f"image {self.image_id}: has neither pixels nor a file; expected one of them")
+        rgb = read_photo(self.path)
+        if rgb.shape[:2] != (self.height, self.width):
+            raise ImageError(
+                f"{self.path} (image {self.image_id}): expected {self.height} x {self.width} pixels, "
+                f"got {rgb.shape[0]} x {rgb.shape[1]}; the file was exchanged, run `dvc repro`"
+            )
+        return rgb
+
+
+class PhotoSource(Protocol):
+    """Something that proposes masks for a photo.
+
+    Attributes:
+        in_parallel: Whether several processes may each have a copy; false where a model fills a device, or where
+            nothing is gained.
+    """
+
+    in_parallel: ClassVar[bool]
+
+    def propose(self, photo: Photo) -> Proposals:
+        """Candidate masks of a photo, unfiltered, at the photo's own size; none is an answer."""
+        ...
+
+    def identity(self) -> dict[str, Any]:
+        """What beside the parameters decides the masks (model, versions, digests), for the provenance."""
+        ...

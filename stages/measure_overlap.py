@@ -1,0 +1,43 @@
+"""Stage measure_overlap: intersection and union of every candidate mask of a split with the true masks."""
+
+import argparse
+
+from rich.console import Console
+from rich.progress import track
+
+from refdiff.command import run_command
+from refdiff.dataset.tables import read_dataset
+from refdiff.layout import SplitLayout
+from refdiff.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.params import find, read_params
+from refdiff.proposals.tables import read_proposals
+from refdiff.provenance import describe_run
+
+
+def main() -> None:
+    """Run the stage as its arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m stages.measure_overlap", description=__doc__)
+    parser.add_argument("split", help="a row of `splits` in params.yaml")
+    split: str = parser.parse_args().split
+    params = read_params()
+    find(params, f"splits.{split}")
+    sources = [str(name) for table in ("sources", "heat_sources") for name in params.get(table) or {}]
+    layout = SplitLayout(split)
+    dataset = read_dataset(layout.dataset)
+    pairs = 0
+    for source in sources:
+        provenance = describe_run(
+            "measure_overlap",
+            {},
+            {"targets": layout.dataset / "targets.parquet", "proposals": layout.proposals(source)},
+        )
+        photos = measure_overlap(dataset, read_proposals(layout.proposals(source)))
+        title, total = f"measure_overlap {split} {source}", len(dataset.images.image_id)
+        table = join_tables(track(photos, title, total, console=Console(stderr=True)))
+        write_overlap(layout.overlap(source), table, provenance)
+        pairs += len(table)
+    print(f"{layout.overlap('*').parent}: {pairs} pairs of {len(sources)} sources ({', '.join(sources)})")
+
+
+if __name__ == "__main__":
+    run_command(main)

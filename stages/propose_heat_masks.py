@@ -1,0 +1,67 @@
+"""Stage propose_heat_masks: candidate masks of every expression of a split, cut from its heat map."""
+
+import argparse
+
+from rich.console import Console
+from rich.progress import track
+
+from refdiff.attention_store import AttentionStore
+from refdiff.command import run_command
+from refdiff.dataset.tables import read_dataset
+from refdiff.layout import SplitLayout
+from refdiff.params import find, read_params, read_section
+from refdiff.proposals.heat_split import propose_heat_split
+from refdiff.proposals.settings import ProposeMasksSettings, read_heat_source
+from refdiff.proposals.tables import write_proposals
+from refdiff.provenance import describe_run
+from refdiff.readout import ReadoutSettings
+from refdiff.text.tables import read_text
+
+
+def main() -> None:
+    """Run the stage as its arguments say."""
+    parser = argparse.ArgumentParser(prog="python -m stages.propose_heat_masks", description=__doc__)
+    parser.add_argument("split", help="a row of `splits` in params.yaml")
+    parser.add_argument("heat_source", help="a row of `heat_sources` in params.yaml")
+    arguments = parser.parse_args()
+    find(read_params(), f"splits.{arguments.split}")
+    settings = read_section(ProposeMasksSettings, "propose_masks")
+    source = read_heat_source(arguments.heat_source)
+    readout = read_section(ReadoutSettings, f"readouts.{source.readout}")
+    layout = SplitLayout(arguments.split)
+    dataset = read_dataset(layout.dataset)
+    total = len(dataset.expressions.expression_id)
+    store = AttentionStore.open(layout.attention(readout.capture), expressions=total)
+    parts = list(
+        track(
+            propose_heat_split(
+                dataset,
+                read_text(layout.text),
+                store,
+                readout=readout,
+                settings=source,
+                workers=settings.workers,
+            ),
+            f"propose_heat_masks {arguments.split} {arguments.heat_source}",
+            total,
+            console=Console(stderr=True),
+        )
+    )
+    provenance = describe_run(
+        "propose_heat_masks",
+        {"heat_source": source.model_dump(mode="json"), "readout": readout.model_dump(mode="json")},
+        {
+            "expressions": layout.dataset / "expressions.parquet",
+            "text": layout.text,
+            "attention": layout.attention(readout.capture),
+        },
+    )
+    path = layout.proposals(arguments.heat_source)
+    images = dataset.expressions.image_index.tolist()
+    masks = write_proposals(path, parts, images, range(total), provenance)
+    empty = sum(len(part) == 0 for part in parts)
+    print(f"{path}: {masks} masks of {total} expressions, {empty} expressions without any")
+
+
+if __name__ == "__main__":
+    run_command(main)
