@@ -24,7 +24,14 @@ def main() -> None:
     parameters = PARAMS_FILE.read_text(encoding="utf-8")
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("render_report", total=len(rows.splits))
-        report = gather_report(Path(), rows, results, settings, parameters, lambda _: progress.update(task, advance=1))
+        report = gather_report(
+            Path(),
+            rows,
+            results,
+            settings,
+            parameters=parameters,
+            progress=lambda _: progress.update(task, advance=1),
+        )
     page = render_page(report).encode("utf-8", errors="replace")
     partial = PAGE.with_name(PAGE.name + ".partial")
     partial.write_bytes(page)

@@ -64,8 +64,8 @@ def wrap_text(text: str, font: Font, width: float) -> list[str]:
     rest = text
     while rest and len(lines) < LINES:
         line = _longest_start(rest, font, width)
-        if line != rest and " " in line.rstrip() and not rest[len(line)].isspace():
-            line = line[: line.rstrip().rindex(" ")]
+        if line != rest and " " in line and not (line.endswith(" ") or rest[len(line)] == " "):
+            line = line[: line.rindex(" ")]
         lines.append(line.strip())
         rest = rest[len(line) :].strip()
     if rest:
