@@ -10,9 +10,7 @@ from refdiff.params import read_section
 
 def main() -> None:
     settings = read_section(DrawSettings, "draw_scenes")
-    made = write_refer_folder(
-        Path(settings.folder), settings.seed, settings.images, settings.sentences_per_image
-    )
+    made = write_refer_folder(Path(settings.folder), settings.seed, settings.images, settings.sentences_per_image)
     print(f"{made.folder}: {made.images} scenes, {made.objects} objects, {made.sentences} sentences")
 
 

@@ -1,8 +1,10 @@
 """Captions of training scenes: what is in the picture, in the words of the demo's sentences."""
 
+from collections.abc import Sequence
+
 import numpy as np
 
-from refdiff.demo.corpus import SceneRecord
+from refdiff.demo.corpus import ObjectRecord
 
 _SIZE_WORDS = {"small": ("small", "little", "tiny"), "medium": ("medium",), "large": ("large", "big")}
 _DIRECTION_WORDS = {
@@ -13,15 +15,15 @@ _DIRECTION_WORDS = {
 }
 
 
-def object_phrase(rng: np.random.Generator, record: SceneRecord, index: int) -> str:
+def object_phrase(rng: np.random.Generator, objects: Sequence[ObjectRecord], index: int) -> str:
     """A phrase about one object, with its size, place or a neighbour now and then.
 
     Args:
         rng: Source of all choices.
-        record: The scene.
+        objects: What is in the scene.
         index: The object.
     """
-    item = record.objects[index]
+    item = objects[index]
     article = _pick(rng, ("the ", "a ", "")) if rng.random() < 0.9 else ""
     words: list[str] = []
     if rng.random() < 0.35:
@@ -44,19 +46,19 @@ def object_phrase(rng: np.random.Generator, record: SceneRecord, index: int) -> 
         ]
         if places:
             phrase += " " + _pick(rng, places[int(rng.integers(len(places)))])
-    elif turn < 0.6 and len(record.objects) > 1:
-        phrase += _relation_phrase(rng, record, index)
+    elif turn < 0.6 and len(objects) > 1:
+        phrase += _relation_phrase(rng, objects, index)
     return phrase
 
 
-def scene_caption(rng: np.random.Generator, record: SceneRecord) -> str:
+def scene_caption(rng: np.random.Generator, objects: Sequence[ObjectRecord]) -> str:
     """A caption of the scene: up to four of its objects in any order, or a phrase about one of them."""
     if rng.random() < 0.25:
-        return object_phrase(rng, record, int(rng.integers(len(record.objects))))
+        return object_phrase(rng, objects, int(rng.integers(len(objects))))
     article = _pick(rng, ("a ", "the ", ""))
     phrases: list[str] = []
-    for index in rng.permutation(len(record.objects))[:4]:
-        item = record.objects[int(index)]
+    for index in rng.permutation(len(objects))[:4]:
+        item = objects[int(index)]
         size = f"{item.size} " if rng.random() < 0.15 else ""
         phrase = f"{article}{size}{item.colour} {item.shape}"
         if rng.random() < 0.15:
@@ -68,10 +70,10 @@ def scene_caption(rng: np.random.Generator, record: SceneRecord) -> str:
     return " and ".join(phrases)
 
 
-def _relation_phrase(rng: np.random.Generator, record: SceneRecord, index: int) -> str:
-    item = record.objects[index]
-    others = [place for place in range(len(record.objects)) if place != index]
-    other = record.objects[others[int(rng.integers(len(others)))]]
+def _relation_phrase(rng: np.random.Generator, objects: Sequence[ObjectRecord], index: int) -> str:
+    item = objects[index]
+    others = [place for place in range(len(objects)) if place != index]
+    other = objects[others[int(rng.integers(len(others)))]]
     across, down = other.x - item.x, other.y - item.y
     if abs(across) + abs(down) < 0.3 and rng.random() < 0.5:
         relation = _pick(rng, ("next to", "beside", "near"))

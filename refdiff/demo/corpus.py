@@ -128,7 +128,9 @@ def crop_record(seed: int, side_px: int) -> CropRecord:
     height, width = scene.size_hw
     rows, columns = np.mgrid[:height, :width]
     reach = rng.uniform(15, 60)
-    patch = ground & (np.abs(rows - rng.integers(0, height)) < reach) & (np.abs(columns - rng.integers(0, width)) < reach)
+    patch = (
+        ground & (np.abs(rows - rng.integers(0, height)) < reach) & (np.abs(columns - rng.integers(0, width)) < reach)
+    )
     if patch.sum() > 100:
         crops.append(Crop("ground", (), _on_black(scene.image, patch, side_px)))
     crops.append(Crop("ground", (), _on_black(scene.image, ground, side_px)))

@@ -215,9 +215,7 @@ def _grown(mask: NDArray[np.bool_], by_px: int) -> NDArray[np.bool_]:
     padded = np.pad(grown_rows, by_px)
     grown = np.zeros_like(mask)
     for shift in range(2 * by_px + 1):
-        grown[top:bottom, left:right] |= padded[
-            by_px : by_px + inner.shape[0], shift : shift + inner.shape[1]
-        ]
+        grown[top:bottom, left:right] |= padded[by_px : by_px + inner.shape[0], shift : shift + inner.shape[1]]
     return grown
 
 

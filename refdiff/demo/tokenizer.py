@@ -6,12 +6,15 @@ Any other text still has tokens: its bytes.
 import json
 from pathlib import Path
 
-WORDS = (
-    "the a an big large small medium little tiny red orange yellow green blue purple pink circle square triangle star "
-    "heart ring cross diamond shape thing object on in at of to left right top bottom side upper lower middle centre "
-    "leftmost rightmost topmost lowest biggest smallest largest above below next beside near under over behind front "
-    "and with between corner far closest grey dark pale brown beige ground background one photo picture drawing"
-).split()
+_VOCABULARY = (
+    "the a an big large small medium little tiny red orange yellow green blue purple pink circle square "
+    "triangle star heart ring cross diamond shape thing object on in at of to left right top bottom side "
+    "upper lower middle centre leftmost rightmost topmost lowest biggest smallest largest above below "
+    "next beside near under over behind front and with between corner far closest grey dark pale brown "
+    "beige ground background one photo picture drawing "
+)
+
+WORDS = tuple(_VOCABULARY.split())
 """Words that are one token each: those of the sentences and captions, and some that people might try."""
 
 _START, _END = "<|startoftext|>", "<|endoftext|>"
@@ -50,9 +53,7 @@ def _merges() -> list[tuple[str, str]]:
 
     tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
     tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
-    trainer = trainers.BpeTrainer(
-        vocab_size=5000, end_of_word_suffix="</w>", min_frequency=1, show_progress=False
-    )
+    trainer = trainers.BpeTrainer(vocab_size=5000, end_of_word_suffix="</w>", min_frequency=1, show_progress=False)
     tokenizer.train_from_iterator([" ".join(WORDS)] * 5, trainer)
     found = json.loads(tokenizer.to_str())["model"]["merges"]
     return [(first, second) for first, second in found]

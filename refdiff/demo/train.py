@@ -60,9 +60,7 @@ def train_diffusion(out: Path, work: Path, recipe: DiffusionRecipe, scenes: rang
     write_tokenizer(out / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(out / "tokenizer")
     unet, text_encoder = make_unet(recipe), make_text_encoder(recipe, tokenizer)
-    steps = train_unet(
-        unet, text_encoder, tokenizer, records, latents, scale, recipe, Checkpoint(work / "unet.pt")
-    )
+    steps = train_unet(unet, text_encoder, tokenizer, records, latents, scale, recipe, Checkpoint(work / "unet.pt"))
     _follow("unet", steps, work / "unet.jsonl")
     vae.register_to_config(scaling_factor=scale)
     save_pipeline(out, vae, unet, text_encoder, tokenizer)

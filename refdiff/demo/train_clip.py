@@ -20,7 +20,7 @@ from torch.nn import functional as F
 
 from refdiff.demo.captions import object_phrase
 from refdiff.demo.checkpoint import Checkpoint
-from refdiff.demo.corpus import Crop, CropRecord, SceneRecord
+from refdiff.demo.corpus import Crop, CropRecord
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)
@@ -204,11 +204,15 @@ def _caption(rng: np.random.Generator, record: CropRecord, crop: Crop, place: in
         shown = Content("object", item.shape, item.colour, item.size if crop.kind == "window" else None)
         if rng.random() < 0.15:
             return item.shape, shown, Content("object", item.shape)
-        text = object_phrase(rng, SceneRecord(crop.picture, record.objects, np.zeros((0, 0, 0), np.bool_)), crop.objects[0])
+        text = object_phrase(rng, record.objects, crop.objects[0])
         return text, shown, _said(text, item.shape, item.colour, item.size)
     if crop.kind == "part":
         item = record.objects[crop.objects[0]]
-        texts = (f"part of a {item.colour} {item.shape}", f"a piece of the {item.colour} {item.shape}", f"half of a {item.shape}")
+        texts = (
+            f"part of a {item.colour} {item.shape}",
+            f"a piece of the {item.colour} {item.shape}",
+            f"half of a {item.shape}",
+        )
         return (
             texts[int(rng.integers(len(texts)))],
             Content("part", item.shape, item.colour),

@@ -202,7 +202,8 @@ def train_unet(
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
         chosen = rng.integers(len(records), size=recipe.batch)
         captions = [
-            "" if rng.random() < recipe.caption_dropout else scene_caption(rng, records[int(index)]) for index in chosen
+            "" if rng.random() < recipe.caption_dropout else scene_caption(rng, records[int(index)].objects)
+            for index in chosen
         ]
         low = rng.random(recipe.batch) < recipe.low_noise_share
         timesteps = torch.from_numpy(
