@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from refdiff.text.direction_words import is_side_word, sides_of
+from refdiff.text.direction_words import COLOURS, is_side_word, sides_of
 from refdiff.text.settings import Fallback
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ AUXILIARIES = frozenset(
     {"is", "'s", "s", "are", "was", "were", "be", "been", "being", "am", "has", "have", "had"}
 )
 MISTAKEN_TAGS = frozenset({"JJ", "JJR", "VB", "VBD", "VBG", "VBN", "VBP", "VBZ", "RB", "UH", "FW"})
+QUALITIES = COLOURS | {"small", "big", "large", "medium", "tiny", "little", "huge", "tall", "short"}
 PLACE_NOUNS = frozenset(
     {"side", "corner", "middle", "center", "centre", "front", "back", "background", "foreground"}
 )
@@ -93,9 +94,15 @@ def _is_noun(token: Token) -> bool:
     return token.tag_ in NOUN_TAGS and not is_side_word(token.lower_)
 
 
+def _qualifies(token: Token, root: Token) -> bool:
+    # "the purple cross" is parsed like "the people cross"; the root is the thing, and its tag is wrong.
+    return token.i == root.i - 1 and token.lower_ in QUALITIES and root.tag_ in ("VB", "VBP", "JJ")
+
+
 def _names_part(token: Token, root: Token) -> bool:
     # In "guy top left" the parser takes "top" for a noun; in "the top of the table is wooden" it is one.
-    return _is_noun(token) and not (is_side_word(root.lower_) and sides_of(token.lower_))
+    height_of_side = is_side_word(root.lower_) and bool(sides_of(token.lower_))
+    return _is_noun(token) and not height_of_side and not _qualifies(token, root)
 
 
 def _names_thing(token: Token, root: Token) -> bool:
@@ -123,7 +130,7 @@ def _subject(root: Token) -> Token | None:
             return child
     # A noun that the tagger missed ("skateboarder wearing jeans") is still the subject.
     missed = (child for child in subjects if child.tag_ in MISTAKEN_TAGS and not sides_of(child.lower_))
-    return next((child for child in missed if not _is_function(child)), None)
+    return next((child for child in missed if not _is_function(child) and not _qualifies(child, root)), None)
 
 
 def _attribute(root: Token) -> Token | None:

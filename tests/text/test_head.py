@@ -39,6 +39,9 @@ HAWK = parse(
 MISSED = parse(("boarder", "JJR", "nsubj", 1), ("wearing", "VBG", "ROOT", 1), ("jeans", "NNS", "dobj", 1))
 LOG = parse(("zebra", "JJ", "compound", 1), ("closest", "JJS", "ROOT", 1), ("to", "IN", "prep", 1))
 TOILET = parse(("toilet", "NN", "npadvmod", 1), ("next", "RB", "ROOT", 1), ("girl", "NN", "dobj", 1))
+CROSS = parse(("the", "DT", "det", 1), ("purple", "NN", "nsubj", 2), ("cross", "VBP", "ROOT", 2))
+PINK = parse(("the", "DT", "det", 1), ("pink", "JJ", "nsubj", 2), ("cross", "JJ", "ROOT", 2))
+ORANGE = parse(("the", "DT", "det", 1), ("orange", "NN", "nsubj", 2), ("sits", "VBZ", "ROOT", 2))
 LEFT = parse(("left", "VBN", "ROOT", 0))
 NOUN = parse(("the", "DT", "det", 1), ("dog", "NN", "ROOT", 1))
 ONE = parse(("the", "DT", "det", 1), ("one", "NN", "ROOT", 1))
@@ -60,6 +63,9 @@ HIM = parse(("him", "PRP", "ROOT", 0))
         (CHEF, "chef", "first_noun"),
         (ON_LEFT, "left", "content_word"),
         (HAWK, "hawk", ""),
+        (CROSS, "cross", ""),
+        (PINK, "cross", ""),
+        (ORANGE, "orange", "subject"),
         (LEFT, "left", ""),
         (NOUN, "dog", ""),
         (ONE, "one", ""),
