@@ -11,7 +11,7 @@ from typing import Any
 from refdiff.evaluation.table import SHOWN_PRECISIONS
 
 WIDTH, HEIGHT = 640, 380
-LEFT, RIGHT, TOP, BOTTOM = 46, 14, 14, 44
+LEFT, RIGHT, TOP, BOTTOM = 46, 14, 34, 44
 SERIES = 8
 """Looks that lines can have; a ninth line has the first one's again."""
 
@@ -108,7 +108,7 @@ def _axes() -> list[str]:
         parts.append(f'<text class="tick" x="{x}" y="{_y(0) + 17}" text-anchor="middle">{label}</text>')
     middle = (LEFT + WIDTH - RIGHT) / 2
     parts.append(f'<text class="axis-name" x="{middle}" y="{HEIGHT - 6}" text-anchor="middle">IoU threshold X</text>')
-    parts.append(f'<text class="axis-name" x="{LEFT + 8}" y="{TOP + 12}">Pr@X, % of sentences</text>')
+    parts.append(f'<text class="axis-name" x="{LEFT - 30}" y="16">Pr@X, % of sentences</text>')
     return parts
 
 

@@ -203,13 +203,16 @@ class _Painter:
             "global": table.score_global,
         }
         scores = {part: float(column[expression]) for part, column in parts.items()}
+        scores = {part: value for part, value in scores.items() if not np.isnan(value)}
+        if not {"attention", "CLIP"} <= set(scores):
+            scores.pop("score", None)  # the only part says it all
         threshold = float(table.threshold[expression])
         return ChoicePanel(
             method=name,
             picture=encode_picture(drawn, f"Choice of {name}", self._settings),
             iou=None if np.isnan(iou) else iou,
             is_empty=int(table.proposal_index[expression]) < 0,
-            scores={part: value for part, value in scores.items() if not np.isnan(value)},
+            scores=scores,
             candidates=len(kept),
             threshold=None if np.isnan(threshold) else threshold,
         )

@@ -91,7 +91,7 @@ def draw_choice(
     _paint(canvas, edges, PROPOSAL_RGB, 0.72)
     if choice is not None:
         check_frame(photo, choice, "choice")
-        _paint(canvas, choice, CHOICE_RGB, 0.42)
+        _paint(canvas, choice, CHOICE_RGB, 0.30)
         _stroke_inside(canvas, choice, CHOICE_RGB, line_px)
     if truth is not None:
         check_frame(photo, truth, "truth")

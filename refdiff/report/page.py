@@ -17,6 +17,7 @@ from refdiff.report.published import BENCHMARKS, CONDITIONS, find_published
 from refdiff.report.results import ResultRow, leading_method, percent, result_columns, result_rows
 
 TEMPLATES = Path(__file__).parent
+FEWEST_PANELS, MOST_PANELS = 4, 6
 KINDS = {
     "best": "Best",
     "worst": "Worst",
@@ -74,11 +75,18 @@ def _describe_split(place: int, split: SplitContent) -> dict[str, Any]:
         "keys": _swatches(lines),
         "conventions": _conventions(split.metrics),
         "facts": _facts(split),
+        "panels": _panels(split),
         "groups": [
             (title, [(case, split_sentence(case)) for case in split.gallery.cases if case.kind == kind])
             for kind, title in KINDS.items()
         ],
     }
+
+
+def _panels(split: SplitContent) -> int:
+    """Pictures side by side on a wide screen."""
+    widest = max((max(len(case.heats) + 1, len(case.choices)) for case in split.gallery.cases), default=1)
+    return min(max(widest, FEWEST_PANELS), MOST_PANELS)
 
 
 def _range(row: ResultRow) -> Markup | None:

@@ -51,8 +51,8 @@ def test_a_method_shows_only_the_scores_that_it_has(report: Report) -> None:
     for case in report.splits[0].gallery.cases:
         panels = {panel.method: panel for panel in case.choices}
         if not panels["ds"].is_empty:
-            assert set(panels["ds"].scores) == {"score", "CLIP", "local", "global"}
-        assert set(panels["ref-diff"].scores) == {"score", "attention"}
+            assert set(panels["ds"].scores) == {"CLIP", "local", "global"}
+        assert set(panels["ref-diff"].scores) == {"attention"}
         assert panels["ref-diff"].threshold is None or round(panels["ref-diff"].threshold, 4) in {0.2, 0.4, 0.6, 0.8}
 
 
