@@ -227,6 +227,15 @@ def test_values_beyond_half_precision_are_refused(tmp_path: Path):
         writer.write_shard(0, [CrossMaps(layout.cross_keys, blocks)], {})
 
 
+def test_a_store_opened_again_is_written_with_the_same_bytes(stored: tuple[Path, list[CrossMaps]], tmp_path: Path):
+    path, maps = stored
+    layout = make_layout([3, 1, 4, 2, 5])
+    AttentionWriter(tmp_path / "twice", layout, PROVENANCE)
+    writer = AttentionWriter(tmp_path / "twice", layout, PROVENANCE)
+    for name in writer.write_shard(1, maps[3:], {}):
+        assert (tmp_path / "twice" / name).read_bytes() == (path / name).read_bytes()
+
+
 def test_one_file_for_each_shard_and_size(stored: tuple[Path, list[CrossMaps]]):
     files = [file for file in stored[0].rglob("*") if file.is_file() and file.name != "zarr.json"]
     assert len(files) == 2 * 2 + 1 + 1  # two shards of two sizes, one image's self-attention, tokens

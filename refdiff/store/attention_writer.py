@@ -157,7 +157,8 @@ class AttentionWriter:
         dtype: str,
     ) -> zarr.Array:
         if (self.folder / name / "zarr.json").exists():
-            return zarr.open_array(self.folder / name, mode="r+", config=_CONFIG)
+            # The setting is not stored with the array, and open_array does not take it.
+            return zarr.open_array(self.folder / name, mode="r+").with_config(_CONFIG)
         return self._group.create_array(
             name,
             shape=shape,

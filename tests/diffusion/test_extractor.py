@@ -12,8 +12,10 @@ from refdiff.errors import ModelError, ParameterError, TextError
 from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_photo, make_section
 
 PHOTO = make_photo(0, 40, 60)
-# Guided logits lie between about -15 and 15; guidance 9 multiplies last bits by 17.
-GUIDED_ATOL = 1e-3
+# Guided logits lie between about -15 and 15; guidance 9 multiplies last bits by 17. On the smallest canvas, where the
+# deepest layers see one cell, a group norm over two numbers multiplies them by hundreds: so 128 pixels.
+GUIDED_ATOL = 3e-4
+LARGER = {**RELEASED, "canvas_px": 128}
 SENTENCES = ["the cat on the left", "spoon", "left eye of the cat", "cup of coffee"]
 
 
@@ -48,16 +50,17 @@ def test_shapes(extractor: AttentionExtractor, released: list[CrossMaps]):
 
 
 @pytest.mark.parametrize("batch", [1, 3])
-@pytest.mark.parametrize(("row", "atol"), [(PAPER, 1e-6), (RELEASED, GUIDED_ATOL)])
+@pytest.mark.parametrize(("row", "atol"), [(PAPER, 1e-6), (LARGER, GUIDED_ATOL)])
 def test_the_batch_moves_last_bits_only(extractor, monkeypatch: pytest.MonkeyPatch, row: dict, atol: float, batch: int):
     expected = extractor.capture(PHOTO, "a", SENTENCES, make_capture(row))
     again = with_batch(extractor, batch, monkeypatch).capture(PHOTO, "a", SENTENCES, make_capture(row))
     assert_same(again, expected, atol)
 
 
-def test_sentences_do_not_see_each_other(extractor: AttentionExtractor, released: list[CrossMaps]):
-    backwards = extractor.capture(PHOTO, "a", SENTENCES[::-1], make_capture(RELEASED))
-    assert_same(backwards[::-1], released, GUIDED_ATOL)
+def test_sentences_do_not_see_each_other(extractor: AttentionExtractor):
+    forwards = extractor.capture(PHOTO, "a", SENTENCES, make_capture(LARGER))
+    backwards = extractor.capture(PHOTO, "a", SENTENCES[::-1], make_capture(LARGER))
+    assert_same(backwards[::-1], forwards, GUIDED_ATOL)
 
 
 def test_the_order_of_photos_does_not_matter(extractor: AttentionExtractor, released: list[CrossMaps]):
