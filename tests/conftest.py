@@ -1,5 +1,7 @@
 """Settings of all tests."""
 
+import stages  # noqa: F401, I001 first: OpenMP then waits without spinning, which torch reads as it is imported
+
 from hypothesis import settings
 
 # A slow or busy machine is no defect; the examples are many enough to find one and few enough to run everywhere.
