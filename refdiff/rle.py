@@ -12,6 +12,9 @@ from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
 
+# Four numbers for each of these still count in 8 bits.
+_AT_ONCE = 63
+
 # Its published types know only one of the forms that it takes and gives.
 coco: Any = pycocotools.mask
 
@@ -66,7 +69,20 @@ def mask_areas(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.i
     """Pixels of each mask, `[n]`."""
     if len(counts) == 0:
         return np.zeros(0, dtype=np.int64)
-    return np.asarray(coco.area([_as_coco(code, height, width) for code in counts]), dtype=np.int64)
+    # pycocotools 2.0.11 puts the number of masks into 8 bits, which NumPy 2 refuses.
+    parts = [counts[start : start + _AT_ONCE] for start in range(0, len(counts), _AT_ONCE)]
+    areas = [coco.area([_as_coco(code, height, width) for code in part]) for part in parts]
+    return np.concatenate(areas).astype(np.int64)
+
+
+def mask_boxes(counts: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:
+    """Left, top, right and bottom (exclusive) of each mask, `[n 4]`; zeros for an empty mask."""
+    if len(counts) == 0:
+        return np.zeros((0, 4), dtype=np.int64)
+    parts = [counts[start : start + _AT_ONCE] for start in range(0, len(counts), _AT_ONCE)]
+    boxes = np.concatenate([coco.toBbox([_as_coco(code, height, width) for code in part]) for part in parts])
+    boxes[:, 2:] += boxes[:, :2]
+    return boxes.astype(np.int64)
 
 
 def mask_intersections(first: Sequence[bytes], second: Sequence[bytes], height: int, width: int) -> NDArray[np.int64]:

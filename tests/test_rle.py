@@ -12,6 +12,7 @@ from refdiff.rle import (
     encode_mask,
     encode_masks,
     mask_areas,
+    mask_boxes,
     mask_intersections,
     runs_length,
 )
@@ -68,3 +69,23 @@ def test_any_bytes_are_decoded_or_refused(code: bytes) -> None:
         return
     assert mask.shape == (9, 11)
     assert runs_length(code) == 99
+
+
+def test_three_thousand_masks_at_once() -> None:
+    masks = np.random.default_rng(0).random((3000, 6, 5)) < 0.3
+    codes = encode_masks(masks)
+    assert (decode_masks(codes, 6, 5) == masks).all()
+    assert (mask_areas(codes, 6, 5) == masks.sum(axis=(1, 2))).all()
+    assert mask_boxes(codes, 6, 5).shape == (3000, 4)
+    flat = masks.reshape(3000, -1).astype(np.int64)
+    assert (mask_intersections(codes[:7], codes, 6, 5) == flat[:7] @ flat.T).all()
+    assert (mask_intersections(codes, codes[:7], 6, 5) == flat @ flat[:7].T).all()
+
+
+@given(stacks)
+def test_boxes_hold_the_pixels_and_no_more(masks: np.ndarray) -> None:
+    _, height, width = masks.shape
+    for mask, (left, top, right, bottom) in zip(masks, mask_boxes(encode_masks(masks), height, width), strict=True):
+        rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+        expected = (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else (0, 0, 0, 0)
+        assert (left, top, right, bottom) == expected

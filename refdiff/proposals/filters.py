@@ -1,14 +1,11 @@
 """Filters over proposals: smallest area, duplicates, largest n. A filtered proposal is out, not zero."""
 
-from typing import Any
-
 import numpy as np
 from numpy.typing import NDArray
-from pycocotools import mask as coco
 
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import FilterSettings
-from refdiff.rle import mask_intersections
+from refdiff.rle import mask_boxes, mask_intersections
 
 
 def filter_proposals(proposals: Proposals, settings: FilterSettings) -> Proposals:
@@ -40,7 +37,7 @@ def distinct(proposals: Proposals, iou: float) -> NDArray[np.int64]:
         iou: In (0, 1].
     """
     areas = proposals.areas
-    boxes = _boxes(proposals)
+    boxes = mask_boxes(proposals.counts, proposals.height, proposals.width)
     confidence = np.where(np.isnan(proposals.confidence), -np.inf, proposals.confidence)
     kept = np.zeros(0, dtype=np.int64)
     for row in np.argsort(-confidence, kind="stable"):
@@ -62,17 +59,7 @@ def _is_like_one(
     return bool(np.any(shared >= iou * (areas[row] + areas[others] - shared)))
 
 
-def _boxes(proposals: Proposals) -> NDArray[np.float64]:
-    """Left, top, right, bottom of each mask, `[n 4]`."""
-    if len(proposals) == 0:
-        return np.zeros((0, 4))
-    codes: Any = [{"size": [proposals.height, proposals.width], "counts": code} for code in proposals.counts]
-    boxes = np.array(coco.toBbox(codes))
-    boxes[:, 2:] += boxes[:, :2]
-    return boxes
-
-
-def _box_overlap(box: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def _box_overlap(box: NDArray[np.int64], others: NDArray[np.int64]) -> NDArray[np.int64]:
     """Pixels shared by a box `[4]` and each of the others `[n 4]`."""
     across = np.minimum(box[2], others[:, 2]) - np.maximum(box[0], others[:, 0])
     down = np.minimum(box[3], others[:, 3]) - np.maximum(box[1], others[:, 1])

@@ -36,5 +36,6 @@ def propose_split(dataset: Dataset, source: PhotoSource, filters: FilterSettings
 
 def _photo(dataset: Dataset, index: int) -> Photo:
     images = dataset.images
-    path = Path(images.path[index])
+    # Absolute, since a worker that was started earlier may be in another folder.
+    path = Path(images.path[index]).absolute()
     return Photo(images.image_id[index], int(images.height[index]), int(images.width[index]), path)

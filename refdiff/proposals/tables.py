@@ -144,7 +144,7 @@ def read_proposals(path: Path) -> ProposalTable:
     table = read_table(path, PROPOSALS)
     column = {name: table[name].to_numpy() for name in PROPOSALS.names if name != "counts"}
     per_expression = bool(read_provenance(path).get("per_expression"))
-    if len(table) and per_expression != bool((column["expression_index"] != NO_EXPRESSION).all()):
+    if np.any((column["expression_index"] != NO_EXPRESSION) != per_expression):
         raise StoreMismatchError(f"{path}: some masks belong to photos, some to expressions; make it again")
     ordered = column["expression_index" if per_expression else "image_index"]
     if np.any(np.diff(ordered) < 0) or not np.array_equal(column["proposal_index"], np.arange(len(table))):

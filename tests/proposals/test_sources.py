@@ -1,0 +1,71 @@
+"""Photos, the oracle, and sources by their kind."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refdiff.dataset.tables import Dataset
+from refdiff.errors import ImageError, ParameterError
+from refdiff.layout import SplitLayout
+from refdiff.proposals.opening import open_source, open_split_source, propose
+from refdiff.proposals.propose_split import propose_split
+from refdiff.proposals.regions import RegionsSource
+from refdiff.proposals.settings import FileSettings, TruthSettings
+from refdiff.proposals.source import Photo
+from tests.proposals.rows import filters, make_split, regions
+
+Split = tuple[SplitLayout, Dataset, list[np.ndarray]]
+
+
+@pytest.fixture
+def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
+    monkeypatch.chdir(tmp_path)
+    return make_split(tmp_path)
+
+
+def test_the_oracle_gives_the_true_masks_and_none_for_no_target(split: Split) -> None:
+    _, dataset, truths = split
+    source = open_split_source(TruthSettings(kind="truth"), "cpu", "toy", dataset)
+    parts = list(propose_split(dataset, source, filters(), 1))
+    assert [len(part) for part in parts] == [2, 1, 0]
+    assert (parts[0].masks == truths[0]).all()
+    assert parts[0].confidence.tolist() == [1.0, 1.0]
+
+
+def test_regions_find_the_boxes_with_any_number_of_workers(split: Split) -> None:
+    _, dataset, truths = split
+    source = open_split_source(regions(), "cpu", "toy", dataset)
+    one, two = (list(propose_split(dataset, source, filters(), workers)) for workers in (1, 2))
+    assert [part.counts for part in one] == [part.counts for part in two]
+    assert [part.confidence.tolist() for part in one] == [part.confidence.tolist() for part in two]
+    assert [len(part) for part in one] == [2, 1, 0]
+    iou = (one[1].masks[0] & truths[1][0]).sum() / (one[1].masks[0] | truths[1][0]).sum()
+    assert iou > 0.9
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_photo_of_another_size_than_the_dataset_says_is_refused(split: Split, workers: int) -> None:
+    _, dataset, _ = split
+    Image.fromarray(np.zeros((40, 64, 3), np.uint8)).save("photos/1.png")
+    with pytest.raises(ImageError, match=r"photos/1.png \(image 8\): expected 64 x 40 pixels, got 40 x 64"):
+        list(propose_split(dataset, RegionsSource(regions()), filters(), workers))
+
+
+def test_one_photo_in_memory() -> None:
+    rgb = np.full((40, 60, 3), 120, np.uint8)
+    rgb[10:30, 20:50] = (200, 40, 40)
+    found = propose(Photo.of_pixels(rgb, "mine"), open_source(regions(), "cpu"), filters())
+    assert found.masks.shape == (1, 40, 60)
+
+
+def test_a_photo_without_pixels_is_refused() -> None:
+    with pytest.raises(ImageError, match="image x: has neither pixels nor a file"):
+        Photo("x", 2, 2).pixels()
+
+
+@pytest.mark.parametrize("settings", [TruthSettings(kind="truth"), FileSettings(kind="file", path="a.json")])
+def test_sources_of_a_dataset_are_refused_for_a_photo_alone(settings: TruthSettings | FileSettings) -> None:
+    with pytest.raises(ParameterError, match="expected regions or sam for a photo alone"):
+        open_source(settings, "cpu")
