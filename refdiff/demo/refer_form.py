@@ -10,13 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pycocotools.mask
 from PIL import Image
-from pycocotools import mask as coco
 from skimage.measure import approximate_polygon, find_contours
 
 from refdiff.demo.scenes import Scene, draw_scene
 from refdiff.demo.sentences import describe
 from refdiff.demo.shapes import SHAPES
+
+# Its published types know only one of the forms that it takes and gives.
+coco: Any = pycocotools.mask
 
 SPLIT_BY = "demo"
 VALIDATION_SEEDS = range(0, 100_000)

@@ -10,7 +10,7 @@ Plane = NDArray[np.float32]
 
 
 def _circle(x: Plane, y: Plane) -> Plane:
-    return 0.96 - np.hypot(x, y)
+    return np.float32(0.96) - np.hypot(x, y)
 
 
 def _ring(x: Plane, y: Plane) -> Plane:
@@ -19,11 +19,11 @@ def _ring(x: Plane, y: Plane) -> Plane:
 
 
 def _square(x: Plane, y: Plane) -> Plane:
-    return 0.78 - np.maximum(np.abs(x), np.abs(y))
+    return np.float32(0.78) - np.maximum(np.abs(x), np.abs(y))
 
 
 def _diamond(x: Plane, y: Plane) -> Plane:
-    return (1.0 - np.abs(x) / 0.74 - np.abs(y)) * 0.6
+    return ((1.0 - np.abs(x) / 0.74 - np.abs(y)) * 0.6).astype(np.float32)
 
 
 def _triangle(x: Plane, y: Plane) -> Plane:
@@ -133,4 +133,4 @@ def surface(
         pattern = np.repeat(np.repeat(coarse, 4, 0), 4, 1)[:height, :width]
     else:
         pattern = (along - along.mean()) / np.float32(max(height, width) / 2)
-    return mean[None, None, :] + (pattern * np.float32(amplitude))[..., None]
+    return mean[None, None, :] + (pattern * np.float32(amplitude))[..., None].astype(np.float32)

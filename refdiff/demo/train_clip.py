@@ -168,14 +168,11 @@ def pixels(pictures: Sequence[NDArray[np.uint8]]) -> torch.Tensor:
 
 def encode_short_text(model: CLIP, tokens: torch.Tensor) -> torch.Tensor:
     """Text embeddings of token ids cut after the end token, n length: the causal text tower never looks past it."""
+    tower: Any = model  # torch gives every part of a module the type Tensor | Module
     length = tokens.shape[1]
-    states = model.token_embedding(tokens) + model.positional_embedding[:length]
-    mask = model.attn_mask
-    assert mask is not None
-    states = model.ln_final(model.transformer(states, attn_mask=mask[:length, :length]))
-    projection = model.text_projection
-    assert isinstance(projection, torch.Tensor)
-    return states[torch.arange(len(tokens)), tokens.argmax(-1)] @ projection
+    states = tower.token_embedding(tokens) + tower.positional_embedding[:length]
+    states = tower.ln_final(tower.transformer(states, attn_mask=tower.attn_mask[:length, :length]))
+    return states[torch.arange(len(tokens)), tokens.argmax(-1)] @ tower.text_projection
 
 
 def save_clip(folder: Path, model: CLIP, recipe: ClipRecipe) -> None:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL, DDIMScheduler, UNet2DConditionModel
+from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
+from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
+from diffusers.pipelines.stable_diffusion.pipeline_stable_diffusion import StableDiffusionPipeline
+from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from numpy.typing import NDArray
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
@@ -66,9 +69,9 @@ def make_vae(recipe: DiffusionRecipe) -> AutoencoderKL:
     torch.manual_seed(recipe.seed)
     levels = len(recipe.vae_channels)
     return AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels,
-        block_out_channels=recipe.vae_channels,
+        down_block_types=("DownEncoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
+        up_block_types=("UpDecoderBlock2D",) * levels,  # pyright: ignore[reportArgumentType]
+        block_out_channels=recipe.vae_channels,  # pyright: ignore[reportArgumentType]
         layers_per_block=1,
         latent_channels=LATENT_CHANNELS,
         norm_num_groups=8,
@@ -108,9 +111,9 @@ def make_text_encoder(recipe: DiffusionRecipe, tokenizer: CLIPTokenizer) -> CLIP
             num_attention_heads=4,
             max_position_embeddings=77,
             hidden_act="quick_gelu",
-            bos_token_id=tokenizer.bos_token_id,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
+            bos_token_id=int(tokenizer.bos_token_id),  # pyright: ignore[reportArgumentType]
+            eos_token_id=int(tokenizer.eos_token_id),  # pyright: ignore[reportArgumentType]
+            pad_token_id=int(tokenizer.pad_token_id),  # pyright: ignore[reportArgumentType]
         )
     )
 
@@ -231,14 +234,12 @@ def save_pipeline(
     folder: Path, vae: AutoencoderKL, unet: UNet2DConditionModel, text_encoder: CLIPTextModel, tokenizer: CLIPTokenizer
 ) -> None:
     """Write a pipeline in diffusers' own layout, half precision; the tokenizer's files are already in the folder."""
-    from diffusers import StableDiffusionPipeline
-
     pipeline = StableDiffusionPipeline(
         vae=vae,
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=make_scheduler(),
+        scheduler=make_scheduler(),  # pyright: ignore[reportArgumentType] its published type is an enumeration
         safety_checker=None,  # pyright: ignore[reportArgumentType]
         feature_extractor=None,  # pyright: ignore[reportArgumentType]
         requires_safety_checker=False,
