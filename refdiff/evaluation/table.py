@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -24,10 +25,7 @@ def read_results(splits: Iterable[str], methods: Iterable[str], root: Path = Pat
         ArtifactMissingError: One is not there.
     """
     names = list(methods)
-    return {
-        split: {name: read_metrics(SplitLayout(split, root).metrics(name)) for name in names}
-        for split in splits
-    }
+    return {split: {name: read_metrics(SplitLayout(split, root).metrics(name)) for name in names} for split in splits}
 
 
 def read_metrics(path: Path) -> dict[str, Any]:
@@ -58,13 +56,17 @@ def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:
     """The table of one split."""
     counts = sorted({str(metrics["n_evaluated"]) for metrics in methods.values()})
     table = Table(
-        title=f"{escape(split)}: {', '.join(counts)} expressions, figures in %", title_justify="left"
+        title=f"{escape(split)}: {', '.join(counts)} expressions, figures in %",
+        title_justify="left",
+        box=box.SIMPLE_HEAD,
+        padding=0,
     )
-    table.add_column("method", no_wrap=True)
+    # No figure is ever cut: with the shipped methods the table fits 80 characters, longer names are folded.
+    table.add_column("method", overflow="fold")
     precision = [precision_name(threshold) for threshold in SHOWN_PRECISIONS]
     short = [f"Pr@{f'{threshold:g}'.lstrip('0')}" for threshold in SHOWN_PRECISIONS]
-    for name in ("oIoU", "mIoU", *short, "chance mIoU", "oracle mIoU"):
-        table.add_column(name, justify="right")
+    for name in ("oIoU", "mIoU", *short, "chance\nmIoU", "oracle\nmIoU"):
+        table.add_column(name, justify="right", no_wrap=True, min_width=6)
     for method, metrics in methods.items():
         own = [metrics.get(name) for name in ("oIoU", "mIoU", *precision)]
         beside = [metrics[name]["mIoU"] for name in ("chance", "oracle")]
