@@ -7,8 +7,10 @@ from numpy.typing import NDArray
 
 from refdiff.fusion.candidates import find_candidates
 from refdiff.fusion.choice import NO_CHOICE, decide
-from refdiff.fusion.scores import ClipViews, Scores, attention_contrast, score_proposals
+from refdiff.fusion.scores import ClipViews, Scores, runs_contrast, score_proposals
 from refdiff.fusion.settings import MethodSettings
+from refdiff.mask_runs import decode_runs
+from refdiff.proposals.candidates import Proposals
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,33 +30,32 @@ class Choice:
 
 def choose_mask(
     method: MethodSettings,
-    masks: NDArray[np.bool_],
+    proposals: Proposals,
     heat: NDArray[np.floating] | None,
     views: ClipViews | None,
-    thresholds: NDArray[np.floating] | None,
 ) -> Choice:
     """Choose one of a photo's proposals for an expression.
 
     Args:
         method: The method's row.
-        masks: Proposals, bool `[n H W]`.
+        proposals: The photo's, or the expression's; they are not decoded to pixels.
         heat: Heat of the expression on the photo, `[H W]`; needed where the method uses heat.
         views: Embeddings of all n proposals and of the texts; needed where the method uses CLIP.
-        thresholds: Heat threshold that each proposal was cut at, `[n]`; None when they were not cut from heat.
 
     Raises:
-        MaskError: Masks and heat differ in size.
+        MaskError: Proposals and heat differ in size.
         ParameterError: The selection rule needs thresholds that the proposals do not have.
         ValueError: The heat or the views that the method needs are missing.
     """
-    areas = np.count_nonzero(masks, axis=(1, 2))
-    pixels = masks.shape[1] * masks.shape[2]
+    areas, pixels = proposals.areas, proposals.height * proposals.width
     kept = find_candidates(areas, pixels, method.keep_largest, method.min_area_px)
-    cut = np.full(len(masks), np.nan) if thresholds is None else thresholds
-    contrast = attention_contrast(heat, masks[kept]) if method.uses_heat and heat is not None else None
+    contrast = None
+    if method.uses_heat and heat is not None:
+        counts = [code for code, stays in zip(proposals.counts, kept, strict=True) if stays]
+        contrast = runs_contrast(heat, decode_runs(counts, proposals.height, proposals.width))
     some = take_views(views, kept) if method.uses_clip and views is not None else None
     scores = score_proposals(method, contrast, some)
-    chosen = decide(method, scores, areas[kept], pixels, thresholds=cut[kept], heat=heat)
+    chosen = decide(method, scores, areas[kept], pixels, thresholds=proposals.thresholds[kept], heat=heat)
     index = int(np.flatnonzero(kept)[chosen]) if chosen != NO_CHOICE else NO_CHOICE
     return Choice(index, kept, _spread(scores, kept))
 

@@ -15,6 +15,7 @@ from refdiff.fusion.settings import FuseScoresSettings
 from refdiff.geometry import square_frame
 from refdiff.heat import heat_map
 from refdiff.parquet import read_provenance
+from refdiff.proposals.candidates import of_masks
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import decode_mask
 from refdiff.text.tables import read_text, write_text
@@ -62,15 +63,13 @@ def test_every_choice_is_that_of_the_photo_in_memory(split: SmallSplit, readout:
             split.sentences[index],
             split.heads[index],
         )
-        choice = choose_mask(method, split.masks[image], heat, views, None)
+        choice = choose_mask(method, of_masks(split.masks[image]), heat, views)
         expected = choice.index + first[image] if choice.index >= 0 else -1
         assert table.proposal_index[index] == expected
         assert table.n_proposals[index] == choice.kept.sum()
         if choice.index >= 0:
             assert table.score[index] == pytest.approx(choice.scores.total[choice.index], abs=1e-5)
-            assert table.score_generative[index] == pytest.approx(
-                choice.scores.generative[choice.index], abs=1e-5
-            )
+            assert table.score_generative[index] == pytest.approx(choice.scores.generative[choice.index], abs=1e-5)
             assert table.score_local[index] == pytest.approx(choice.scores.local[choice.index], abs=1e-5)
 
 
@@ -130,14 +129,10 @@ def test_masks_cut_from_heat(split: SmallSplit, select: dict, expected: float | 
     table = _fuse(split, proposals="weak", generative_weight=1.0, discriminative_weight=0.0, select=select)
     assert (table.proposal_index >= 0).all()
     for index, image in enumerate(IMAGE_OF):
-        heat = heat_map(
-            split.maps[index], [TOKENS[index]], PAPER_READOUT, square_frame(*SIZES[image], "letterbox")
-        )
+        heat = heat_map(split.maps[index], [TOKENS[index]], PAPER_READOUT, square_frame(*SIZES[image], "letterbox"))
         mask = decode_mask(table.counts[index], *SIZES[image])
         assert (mask == (heat >= table.threshold[index] - 1e-6)).mean() > 0.999
-        assert table.score_generative[index] == pytest.approx(
-            heat[mask].mean() - heat[~mask].mean(), abs=1e-4
-        )
+        assert table.score_generative[index] == pytest.approx(heat[mask].mean() - heat[~mask].mean(), abs=1e-4)
         if expected is not None:
             assert table.threshold[index] == pytest.approx(expected)
 
