@@ -66,6 +66,10 @@ class ModelError(RefdiffError, RuntimeError):
     """A model cannot be found or loaded, or is not of the kind that is needed."""
 
 
+class OutputError(RefdiffError, OSError):
+    """A result cannot be written where it was asked for."""
+
+
 class StoreError(RefdiffError):
     """An artifact is missing, incomplete, or was made with other parameters or inputs."""
 

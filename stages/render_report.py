@@ -9,6 +9,7 @@ from rich.progress import Progress
 from refdiff.command import run_command
 from refdiff.evaluation.table import print_table, read_results
 from refdiff.layout import PAGE
+from refdiff.output import write_whole
 from refdiff.params import PARAMS_FILE, read_params, read_section
 from refdiff.report.gather import gather_report, read_rows
 from refdiff.report.page import render_page
@@ -33,9 +34,7 @@ def main() -> None:
             progress=lambda _: progress.update(task, advance=1),
         )
     page = render_page(report).encode("utf-8", errors="replace")
-    partial = PAGE.with_name(PAGE.name + ".partial")
-    partial.write_bytes(page)
-    partial.replace(PAGE)
+    write_whole(PAGE, page)
     print_table(results)
     print(f"{PAGE}: {len(page) / 1e6:.1f} MB, open it in a browser")
 

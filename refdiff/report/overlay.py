@@ -1,6 +1,6 @@
 """Drawing over photos: tinted masks with contours, outlines of proposals, heat. Pillow and NumPy only."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -51,6 +51,25 @@ def draw_overlay(photo: Photo, mask: Mask, sentence: str, heat: NDArray[np.float
         sides = ((0, 0), (missing // 2, missing - missing // 2))
         picture = np.stack([np.pad(picture[..., c], sides, constant_values=GROUND_RGB[c]) for c in range(3)], axis=-1)
     return np.concatenate([picture, draw_caption(sentence, picture.shape[1])], axis=0)
+
+
+def tile_overlays(overlays: Sequence[Photo]) -> Photo:
+    """Overlays of one photo in a grid, as nearly square as it goes; all have the same width.
+
+    Args:
+        overlays: RGB uint8, at least one; captions may differ in height.
+    """
+    height = max(overlay.shape[0] for overlay in overlays)
+    width = overlays[0].shape[1]
+    columns = max(1, min(len(overlays), round((len(overlays) * height / width) ** 0.5)))
+    rows = -(-len(overlays) // columns)
+    gap = max(4, width // 100)
+    size = (rows * (height + gap) - gap, columns * (width + gap) - gap, 3)
+    grid = np.full(size, GROUND_RGB, dtype=np.uint8)
+    for place, overlay in enumerate(overlays):
+        top, left = (place // columns) * (height + gap), (place % columns) * (width + gap)
+        grid[top : top + overlay.shape[0], left : left + width] = overlay
+    return grid
 
 
 def draw_mask(photo: Photo, mask: Mask, colour: Rgb, line_px: int) -> Photo:

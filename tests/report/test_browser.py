@@ -43,7 +43,8 @@ def _browse(page: Path, *options: str) -> str:
 def _photograph(page: Path, width: int, height: int, *options: str) -> NDArray[np.uint8]:
     target = page.parent / "page.png"
     _browse(page, f"--screenshot={target}", f"--window-size={width},{height}", *options)
-    return np.asarray(Image.open(target).convert("RGB"))
+    with Image.open(target) as image:
+        return np.asarray(image.convert("RGB"))
 
 
 def test_no_script_of_a_dataset_runs_and_the_page_is_whole(page: Path) -> None:

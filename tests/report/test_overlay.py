@@ -17,6 +17,7 @@ from refdiff.report.overlay import (
     fit_photo,
     grow,
     inner_edge,
+    tile_overlays,
 )
 
 PHOTO = np.full((120, 300, 3), 128, np.uint8)
@@ -125,3 +126,11 @@ def test_an_edge_is_what_lies_near_the_outside(mask: np.ndarray, pixels: int) ->
 @given(st.text(max_size=80))
 def test_any_sentence_can_be_drawn(sentence: str) -> None:
     assert draw_overlay(PHOTO, MASK, sentence).shape[1] == 300
+
+
+def test_overlays_of_several_sentences_lie_in_a_grid() -> None:
+    overlays = [draw_overlay(PHOTO, MASK, sentence) for sentence in ("short", "long " * 60, "short", "short")]
+    grid = tile_overlays(overlays)
+    assert grid.shape[0] > max(overlay.shape[0] for overlay in overlays)
+    assert np.array_equal(grid[: overlays[0].shape[0], :300], overlays[0])
+    assert np.array_equal(tile_overlays(overlays[:1]), overlays[0])

@@ -1,0 +1,265 @@
+"""One photo, any number of sentences, any method row: in memory, by the functions that the stages use."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.attention import CrossMaps
+from refdiff.clip.ramps import variant_of
+from refdiff.errors import ImageError
+from refdiff.fusion.photo import Choice, choose_mask
+from refdiff.fusion.scores import ClipViews, Scores
+from refdiff.geometry import square_frame
+from refdiff.heat import heat_map
+from refdiff.params import read_params
+from refdiff.photo import read_photo
+from refdiff.proposals.candidates import Proposals
+from refdiff.proposals.settings import ThresholdSettings
+from refdiff.readout import head_rule, token_positions
+from refdiff.recipe import Recipe, locate_models, read_recipe
+from refdiff.rle import decode_mask
+from refdiff.text.parsed import HeadWord, ParsedText
+
+if TYPE_CHECKING:
+    from refdiff.clip.embedder import ClipEmbedder
+    from refdiff.diffusion.extractor import AttentionExtractor
+    from refdiff.proposals.source import PhotoSource
+    from refdiff.text.parser import Parser
+
+DEMO_PARAMS = Path(__file__).parent / "demo" / "params.yaml"
+"""The parameters of the demo, with the models that are part of the package."""
+
+DEFAULT_METHOD = "ref-diff-plus"
+PHOTO_ID = "photo"
+"""Seeds the noise of a photo that has no id of its own."""
+
+Heats = dict[str, list[NDArray[np.float32]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Segmentation:
+    """What a sentence means on a photo, and how it was found.
+
+    Attributes:
+        sentence: As given.
+        method: The method's name.
+        mask: Bool `[H W]`; empty when there was nothing to choose from.
+        heat: Heat of the method's readout, float32 `[H W]` in [0, 1]; None where the method uses no heat.
+        proposals: Every proposal at the photo's size.
+        choice: Which of them is chosen (`index`, -1 for none), which took part (`kept`), and all scores.
+        parsed: Head word, direction and token spans of the sentence.
+    """
+
+    sentence: str
+    method: str
+    mask: NDArray[np.bool_]
+    heat: NDArray[np.float32] | None
+    proposals: Proposals
+    choice: Choice
+    parsed: ParsedText
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Parts of the score of the chosen mask, by the names of `Scores`; those that the method has."""
+        if self.choice.index < 0:
+            return {}
+        values = {name: float(getattr(self.choice.scores, name)[self.choice.index]) for name in Scores._fields}
+        return {name: value for name, value in values.items() if not np.isnan(value)}
+
+    @property
+    def head(self) -> HeadWord:
+        """Head word by the paper's rule."""
+        return self.parsed.root
+
+
+class Segmenter:
+    """Finds what sentences mean on photos; each model is loaded once, when a method first needs it.
+
+    Attributes:
+        method: The method that is used where none is named.
+    """
+
+    def __init__(self, params: Path | dict[str, Any] | None = None, method: str = DEFAULT_METHOD) -> None:
+        """Read the parameters; nothing is loaded yet.
+
+        Args:
+            params: A parameter file (folders in it are relative to it where they are there), its content, or None for
+                the demo's with the package's own models.
+            method: A row of `methods`.
+
+        Raises:
+            ParameterError: The file or the method is not there, or something in it does not fit.
+        """
+        self._params = _load_params(params)
+        self.method = method
+        self._recipes: dict[str, Recipe] = {}
+        self._get_recipe(method)
+        # Methods may share a model; settings are compared by value.
+        self._open_parser = cache(_open_parser)
+        self._open_extractor = cache(_open_extractor)
+        self._open_clip = cache(_open_clip)
+        self._open_source = cache(_open_source)
+
+    def segment(
+        self,
+        photo: Path | str | NDArray[np.uint8],
+        sentences: Sequence[str],
+        method: str | None = None,
+        photo_id: str = PHOTO_ID,
+    ) -> list[Segmentation]:
+        """The masks that sentences mean.
+
+        Args:
+            photo: A file, or RGB uint8 `[H W 3]`.
+            sentences: Any number of them.
+            method: A row of `methods`; the segmenter's own when None.
+            photo_id: Seeds the noise; with a dataset's image id the result is the pipeline's.
+
+        Returns:
+            One per sentence.
+
+        Raises:
+            ParameterError: There is no such method, or its parameters do not fit.
+            ImageError: The photo cannot be read.
+            TextError: A sentence is blank.
+            ModelError: A model is not on this machine, or cannot be loaded.
+        """
+        recipe = self._get_recipe(self.method if method is None else method)
+        rgb = _as_photo(photo)
+        names = [f"sentence {place}" for place in range(1, len(sentences) + 1)]
+        parsed = list(self._open_parser(recipe.text).parse_all(sentences, names))
+        if not parsed:
+            return []
+        heats = self._read_heats(recipe, rgb, parsed, photo_id)
+        proposals = self._propose(recipe, rgb, heats, parsed, photo_id)
+        views = self._embed(recipe, rgb, proposals[0], parsed)
+        readout = recipe.method.readout if recipe.method.uses_heat else None
+        results = []
+        for place, each in enumerate(parsed):
+            heat = None if readout is None else heats[readout][place]
+            choice = choose_mask(recipe.method, proposals[place], heat, None if views is None else views[place])
+            results.append(_describe(recipe, rgb, each, heat, proposals[place], choice))
+        return results
+
+    def _get_recipe(self, method: str) -> Recipe:
+        if method not in self._recipes:
+            self._recipes[method] = read_recipe(self._params, method)
+        return self._recipes[method]
+
+    def _read_heats(self, recipe: Recipe, rgb: NDArray[np.uint8], parsed: Sequence[ParsedText], photo_id: str) -> Heats:
+        """Heat of every sentence by every readout of the recipe."""
+        maps: dict[str, list[CrossMaps]] = {}
+        heats: Heats = {}
+        for name, readout in recipe.readouts.items():
+            capture = recipe.captures[readout.capture]
+            if readout.capture not in maps:
+                extractor = self._open_extractor(recipe.extraction)
+                sentences = [each.sentence for each in parsed]
+                maps[readout.capture] = extractor.capture(rgb, photo_id, sentences, capture)
+            frame = square_frame(rgb.shape[0], rgb.shape[1], capture.canvas_mode)
+            heats[name] = []
+            for each, cross in zip(parsed, maps[readout.capture], strict=True):
+                head = each.head(head_rule(readout))
+                positions = token_positions(readout, head.unet_first, head.unet_last, each.unet_tokens)
+                heats[name].append(heat_map(cross, positions, readout, frame))
+        return heats
+
+    def _propose(
+        self, recipe: Recipe, rgb: NDArray[np.uint8], heats: Heats, parsed: Sequence[ParsedText], photo_id: str
+    ) -> list[Proposals]:
+        """Candidates of every sentence."""
+        if isinstance(recipe.source, ThresholdSettings):
+            from refdiff.proposals.threshold import cut_heat
+
+            return [cut_heat(heat, recipe.source) for heat in heats[recipe.source.readout]]
+        from refdiff.proposals.opening import propose
+        from refdiff.proposals.source import Photo
+
+        source = self._open_source(recipe.source, recipe.proposing.device)
+        found = propose(Photo.of_pixels(rgb, photo_id), source, recipe.proposing.filters)
+        return [found] * len(parsed)
+
+    def _embed(
+        self, recipe: Recipe, rgb: NDArray[np.uint8], proposals: Proposals, parsed: Sequence[ParsedText]
+    ) -> list[ClipViews] | None:
+        """CLIP's views of the photo's proposals and of the texts, for every sentence."""
+        if recipe.clip is None:
+            return None
+        from refdiff.clip.mask_stack import CodedMasks
+
+        embedder, method = self._open_clip(recipe.clip), recipe.method
+        local = [variant_of(method.local_ramp, each.direction, each.direction_released) for each in parsed]
+        whole = [variant_of(method.global_ramp, each.direction, each.direction_released) for each in parsed]
+        masks = CodedMasks(proposals.counts, proposals.height, proposals.width)
+        views = embedder.embed_photo(rgb, masks, sorted(set(local)), sorted(set(whole)))
+        texts = embedder.embed_texts(
+            [each.sentence for each in parsed] + [each.head(method.head_rule).text for each in parsed]
+        )
+        return [
+            ClipViews(
+                views.local[local[place]],
+                views.global_view[whole[place]],
+                texts[place],
+                texts[len(parsed) + place],
+            )
+            for place in range(len(parsed))
+        ]
+
+
+def _load_params(params: Path | dict[str, Any] | None) -> dict[str, Any]:
+    if isinstance(params, dict):
+        return params
+    if params is None:
+        return locate_models(read_params(DEMO_PARAMS), Path(__file__).parents[1])
+    return locate_models(read_params(params), params.resolve().parent)
+
+
+def _as_photo(photo: Path | str | NDArray[np.uint8]) -> NDArray[np.uint8]:
+    if isinstance(photo, Path | str):
+        return read_photo(Path(photo))
+    if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or photo.size == 0:
+        raise ImageError(f"photo: expected RGB uint8 [height width 3], got {photo.dtype} {list(photo.shape)}")
+    return photo
+
+
+def _describe(
+    recipe: Recipe,
+    rgb: NDArray[np.uint8],
+    parsed: ParsedText,
+    heat: NDArray[np.float32] | None,
+    proposals: Proposals,
+    choice: Choice,
+) -> Segmentation:
+    mask = np.zeros(rgb.shape[:2], np.bool_)
+    if choice.index >= 0:
+        mask = decode_mask(proposals.counts[choice.index], proposals.height, proposals.width)
+    return Segmentation(parsed.sentence, recipe.name, mask, heat, proposals, choice, parsed)
+
+
+def _open_parser(settings: Any) -> "Parser":
+    from refdiff.text.parser import Parser
+
+    return Parser(settings)
+
+
+def _open_extractor(settings: Any) -> "AttentionExtractor":
+    from refdiff.diffusion.extractor import AttentionExtractor
+
+    return AttentionExtractor(settings)
+
+
+def _open_clip(settings: Any) -> "ClipEmbedder":
+    from refdiff.clip.embedder import ClipEmbedder
+
+    return ClipEmbedder(settings)
+
+
+def _open_source(settings: Any, device: str) -> "PhotoSource":
+    from refdiff.proposals.opening import open_source
+
+    return open_source(settings, device)

@@ -1,0 +1,127 @@
+import logging
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from refdiff.errors import ImageError, ModelError, ParameterError, TextError
+from refdiff.params import read_params
+from refdiff.segment import DEFAULT_METHOD, DEMO_PARAMS, Segmenter, locate_models
+from tests.demo_scene import scene_photo, scene_sentences
+
+ROOT = Path(__file__).parents[1]
+METHODS = ("ref-diff", "gs", "ds", "ref-diff-plus", "released")
+
+
+@pytest.fixture(scope="module")
+def segmenter() -> Segmenter:
+    return Segmenter()
+
+
+def _params(**changes: dict[str, Any]) -> dict[str, Any]:
+    params = locate_models(read_params(ROOT / "params.yaml"), ROOT)
+    for section, values in changes.items():
+        params[section] = {**params[section], **values}
+    return params
+
+
+def test_the_demos_parameters_are_the_shipped_ones() -> None:
+    assert read_params(DEMO_PARAMS) == read_params(ROOT / "params.yaml")
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_every_shipped_method_on_one_photo(segmenter: Segmenter, method: str) -> None:
+    photo, sentences = scene_photo(), scene_sentences()
+    found = segmenter.segment(photo, sentences, method)
+    assert [each.sentence for each in found] == sentences
+    for each in found:
+        assert each.method == method
+        assert each.mask.shape == photo.shape[:2]
+        assert each.mask.dtype == np.bool_
+        assert each.mask.any()
+        assert np.array_equal(each.mask, each.proposals.masks[each.choice.index])
+        assert each.choice.kept[each.choice.index]
+        assert (each.heat is None) == (method == "ds")
+        if each.heat is not None:
+            assert each.heat.shape == photo.shape[:2]
+            assert 0.0 <= each.heat.min() <= each.heat.max() <= 1.0
+    parts = {"ds": {"total", "local", "global_view", "discriminative"}, "gs": {"total", "generative"}}
+    if method in parts:
+        assert set(found[0].scores) == parts[method]
+    assert found[1].parsed.direction == "left"
+
+
+def test_the_same_again_is_the_same(segmenter: Segmenter) -> None:
+    first, second = (segmenter.segment(scene_photo(), scene_sentences(), "released") for _ in range(2))
+    for one, other in zip(first, second, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+        assert one.heat is not None
+        assert np.array_equal(one.heat, other.heat)
+        assert one.scores == other.scores
+
+
+def test_sentences_do_not_disturb_each_other(segmenter: Segmenter) -> None:
+    photo, sentences = scene_photo(), scene_sentences()
+    together = segmenter.segment(photo, sentences)
+    alone = [segmenter.segment(photo, [sentence])[0] for sentence in sentences]
+    for one, other in zip(together, alone, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+        assert one.scores == pytest.approx(other.scores, abs=1e-4)
+
+
+def test_a_file_is_its_pixels(segmenter: Segmenter, tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.fromarray(scene_photo()).save(path)
+    sentence = scene_sentences()[:1]
+    of_file, of_pixels = (segmenter.segment(photo, sentence, "ds")[0] for photo in (path, scene_photo()))
+    assert np.array_equal(of_file.mask, of_pixels.mask)
+    assert of_file.scores == of_pixels.scores
+
+
+def test_a_photo_with_nothing_to_choose_gives_an_empty_mask(segmenter: Segmenter) -> None:
+    found = segmenter.segment(np.zeros((1, 1, 3), np.uint8), ["the red circle"])[0]
+    assert found.choice.index == -1
+    assert not found.mask.any()
+    assert found.scores == {}
+
+
+def test_odd_sentences(segmenter: Segmenter, caplog: pytest.LogCaptureFixture) -> None:
+    sentences = ["🐶", "left", "the red circle " * 40]
+    with caplog.at_level(logging.WARNING):
+        found = segmenter.segment(scene_photo(), sentences, "ds")
+    assert [each.sentence for each in found] == sentences
+    assert found[2].parsed.truncated
+    assert "sentence 3: the sentence is too long and is cut" in caplog.text
+    assert segmenter.segment(scene_photo(), []) == []
+
+
+def test_what_cannot_be_used_is_refused(segmenter: Segmenter, tmp_path: Path) -> None:
+    with pytest.raises(TextError, match="sentence 2: the sentence is blank"):
+        segmenter.segment(scene_photo(), ["a", " \t"])
+    with pytest.raises(ImageError, match="photo: expected RGB uint8"):
+        segmenter.segment(np.zeros((4, 4), np.uint8), ["a"])
+    with pytest.raises(ImageError, match="image is not there"):
+        segmenter.segment(tmp_path / "no.png", ["a"])
+    with pytest.raises(ParameterError, match=f"methods: no entry 'sam'; expected one of: .*{DEFAULT_METHOD}"):
+        segmenter.segment(scene_photo(), ["a"], "sam")
+    with pytest.raises(ParameterError, match="methods: no entry 'sam'"):
+        Segmenter(method="sam")
+    with pytest.raises(ParameterError, match=r"none\.yaml: cannot be read"):
+        Segmenter(tmp_path / "none.yaml")
+
+
+def test_only_the_models_that_a_method_needs_are_loaded() -> None:
+    params = _params(extract_attention={"model": "nowhere/nothing"})
+    segmenter = Segmenter(params, "ds")
+    assert segmenter.segment(scene_photo(), scene_sentences())[0].mask.any()
+    with pytest.raises(ModelError, match="nowhere/nothing"):
+        segmenter.segment(scene_photo(), scene_sentences(), "gs")
+
+
+def test_models_are_loaded_once(segmenter: Segmenter) -> None:
+    segmenter.segment(scene_photo(), scene_sentences(), "gs")
+    segmenter.segment(scene_photo(4), scene_sentences(4), "ref-diff")
+    assert segmenter._open_extractor.cache_info().misses == 1
+    assert segmenter._open_parser.cache_info().misses == 1
