@@ -27,8 +27,8 @@ def segment_photo(arguments: argparse.Namespace) -> None:
     Raises:
         RefdiffError: Something is refused; see the subclasses.
     """
-    from refdiff.output import MASKS, PICTURES, check_picture_path, write_picture
     from refdiff.photo import read_photo
+    from refdiff.report.output import MASKS, PICTURES, check_picture_path, write_picture
     from refdiff.report.overlay import draw_overlay, tile_overlays
     from refdiff.segment import Segmenter
 
@@ -113,10 +113,10 @@ def _describe_one(found: "Segmentation") -> dict[str, Any]:
 
 def _box(found: "Segmentation") -> list[int] | None:
     """Left, top, right and bottom of the mask, the last two exclusive."""
-    rows, columns = found.mask.any(axis=1).nonzero()[0], found.mask.any(axis=0).nonzero()[0]
+    rows, columns = found.mask.nonzero()
     if not len(rows):
         return None
-    return [int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1]
+    return [int(columns.min()), int(rows.min()), int(columns.max()) + 1, int(rows.max()) + 1]
 
 
 def _make_parser() -> argparse.ArgumentParser:

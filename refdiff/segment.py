@@ -1,22 +1,23 @@
 """One photo, any number of sentences, any method row: in memory, by the functions that the stages use."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.attention import CrossMaps
 from refdiff.clip.ramps import variant_of
+from refdiff.clip.settings import ClipSettings
+from refdiff.diffusion.settings import ExtractionSettings
 from refdiff.errors import ImageError
 from refdiff.fusion.photo import Choice, choose_mask
 from refdiff.fusion.scores import ClipViews, Scores
 from refdiff.geometry import square_frame
 from refdiff.heat import heat_map
-from refdiff.params import read_params
+from refdiff.params import Section, read_params
 from refdiff.photo import read_photo
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import ThresholdSettings
@@ -24,11 +25,11 @@ from refdiff.readout import head_rule, token_positions
 from refdiff.recipe import Recipe, locate_models, read_recipe
 from refdiff.rle import decode_mask
 from refdiff.text.parsed import HeadWord, ParsedText
+from refdiff.text.settings import ParseTextSettings
 
 if TYPE_CHECKING:
     from refdiff.clip.embedder import ClipEmbedder
     from refdiff.diffusion.extractor import AttentionExtractor
-    from refdiff.proposals.source import PhotoSource
     from refdiff.text.parser import Parser
 
 DEMO_PARAMS = Path(__file__).parent / "demo" / "params.yaml"
@@ -39,6 +40,8 @@ PHOTO_ID = "photo"
 """Seeds the noise of a photo that has no id of its own."""
 
 Heats = dict[str, list[NDArray[np.float32]]]
+T = TypeVar("T")
+SectionT = TypeVar("SectionT", bound=Section)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +102,12 @@ class Segmenter:
         self.method = method
         self._recipes: dict[str, Recipe] = {}
         self._get_recipe(method)
-        # Methods may share a model; settings are compared by value.
-        self._open_parser = cache(_open_parser)
-        self._open_extractor = cache(_open_extractor)
-        self._open_clip = cache(_open_clip)
-        self._open_source = cache(_open_source)
+        self._loaded: dict[tuple[str, str], Any] = {}
+
+    @property
+    def loaded(self) -> tuple[str, ...]:
+        """What is in memory by now: any of parser, extractor, clip and source, once per settings."""
+        return tuple(kind for kind, _ in self._loaded)
 
     def segment(
         self,
@@ -132,7 +136,7 @@ class Segmenter:
         recipe = self._get_recipe(self.method if method is None else method)
         rgb = _as_photo(photo)
         names = [f"sentence {place}" for place in range(1, len(sentences) + 1)]
-        parsed = list(self._open_parser(recipe.text).parse_all(sentences, names))
+        parsed = list(self._load("parser", recipe.text, _open_parser).parse_all(sentences, names))
         if not parsed:
             return []
         heats = self._read_heats(recipe, rgb, parsed, photo_id)
@@ -151,15 +155,24 @@ class Segmenter:
             self._recipes[method] = read_recipe(self._params, method)
         return self._recipes[method]
 
+    def _load(self, kind: str, settings: SectionT, open_it: Callable[[SectionT], T]) -> T:
+        """The model of these settings, loaded at the first call; methods with equal settings share it."""
+        key = (kind, settings.model_dump_json())
+        if key not in self._loaded:
+            self._loaded[key] = open_it(settings)
+        return self._loaded[key]
+
     def _read_heats(self, recipe: Recipe, rgb: NDArray[np.uint8], parsed: Sequence[ParsedText], photo_id: str) -> Heats:
         """Heat of every sentence by every readout of the recipe."""
+        if recipe.extraction is None:
+            return {}
+        extractor = self._load("extractor", recipe.extraction, _open_extractor)
+        sentences = [each.sentence for each in parsed]
         maps: dict[str, list[CrossMaps]] = {}
         heats: Heats = {}
         for name, readout in recipe.readouts.items():
             capture = recipe.captures[readout.capture]
             if readout.capture not in maps:
-                extractor = self._open_extractor(recipe.extraction)
-                sentences = [each.sentence for each in parsed]
                 maps[readout.capture] = extractor.capture(rgb, photo_id, sentences, capture)
             frame = square_frame(rgb.shape[0], rgb.shape[1], capture.canvas_mode)
             heats[name] = []
@@ -177,10 +190,11 @@ class Segmenter:
             from refdiff.proposals.threshold import cut_heat
 
             return [cut_heat(heat, recipe.source) for heat in heats[recipe.source.readout]]
-        from refdiff.proposals.opening import propose
+        from refdiff.proposals.opening import open_source, propose
         from refdiff.proposals.source import Photo
 
-        source = self._open_source(recipe.source, recipe.proposing.device)
+        device = recipe.proposing.device
+        source = self._load("source", recipe.source, lambda settings: open_source(settings, device))
         found = propose(Photo.of_pixels(rgb, photo_id), source, recipe.proposing.filters)
         return [found] * len(parsed)
 
@@ -192,7 +206,7 @@ class Segmenter:
             return None
         from refdiff.clip.mask_stack import CodedMasks
 
-        embedder, method = self._open_clip(recipe.clip), recipe.method
+        embedder, method = self._load("clip", recipe.clip, _open_clip), recipe.method
         local = [variant_of(method.local_ramp, each.direction, each.direction_released) for each in parsed]
         whole = [variant_of(method.global_ramp, each.direction, each.direction_released) for each in parsed]
         masks = CodedMasks(proposals.counts, proposals.height, proposals.width)
@@ -241,25 +255,19 @@ def _describe(
     return Segmentation(parsed.sentence, recipe.name, mask, heat, proposals, choice, parsed)
 
 
-def _open_parser(settings: Any) -> "Parser":
+def _open_parser(settings: ParseTextSettings) -> "Parser":
     from refdiff.text.parser import Parser
 
     return Parser(settings)
 
 
-def _open_extractor(settings: Any) -> "AttentionExtractor":
+def _open_extractor(settings: ExtractionSettings) -> "AttentionExtractor":
     from refdiff.diffusion.extractor import AttentionExtractor
 
     return AttentionExtractor(settings)
 
 
-def _open_clip(settings: Any) -> "ClipEmbedder":
+def _open_clip(settings: ClipSettings) -> "ClipEmbedder":
     from refdiff.clip.embedder import ClipEmbedder
 
     return ClipEmbedder(settings)
-
-
-def _open_source(settings: Any, device: str) -> "PhotoSource":
-    from refdiff.proposals.opening import open_source
-
-    return open_source(settings, device)

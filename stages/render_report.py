@@ -9,9 +9,9 @@ from rich.progress import Progress
 from refdiff.command import run_command
 from refdiff.evaluation.table import print_table, read_results
 from refdiff.layout import PAGE
-from refdiff.output import write_whole
 from refdiff.params import PARAMS_FILE, read_params, read_section
 from refdiff.report.gather import gather_report, read_rows
+from refdiff.report.output import write_whole
 from refdiff.report.page import render_page
 from refdiff.report.settings import RenderReportSettings
 

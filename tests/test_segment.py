@@ -58,6 +58,7 @@ def test_the_same_again_is_the_same(segmenter: Segmenter) -> None:
     for one, other in zip(first, second, strict=True):
         assert np.array_equal(one.mask, other.mask)
         assert one.heat is not None
+        assert other.heat is not None
         assert np.array_equal(one.heat, other.heat)
         assert one.scores == other.scores
 
@@ -115,7 +116,9 @@ def test_what_cannot_be_used_is_refused(segmenter: Segmenter, tmp_path: Path) ->
 def test_only_the_models_that_a_method_needs_are_loaded() -> None:
     params = _params(extract_attention={"model": "nowhere/nothing"})
     segmenter = Segmenter(params, "ds")
+    assert segmenter.loaded == ()
     assert segmenter.segment(scene_photo(), scene_sentences())[0].mask.any()
+    assert set(segmenter.loaded) == {"parser", "source", "clip"}
     with pytest.raises(ModelError, match="nowhere/nothing"):
         segmenter.segment(scene_photo(), scene_sentences(), "gs")
 
@@ -123,5 +126,5 @@ def test_only_the_models_that_a_method_needs_are_loaded() -> None:
 def test_models_are_loaded_once(segmenter: Segmenter) -> None:
     segmenter.segment(scene_photo(), scene_sentences(), "gs")
     segmenter.segment(scene_photo(4), scene_sentences(4), "ref-diff")
-    assert segmenter._open_extractor.cache_info().misses == 1
-    assert segmenter._open_parser.cache_info().misses == 1
+    assert segmenter.loaded.count("extractor") == 1
+    assert segmenter.loaded.count("parser") == 1

@@ -97,8 +97,11 @@ def _fonts(size_px: int) -> tuple[Font, ...]:
 
 
 def _picture(font: Font, char: str) -> tuple[tuple[int, int], bytes]:
-    mask = font.getmask(char)
-    return mask.size, bytes(mask)
+    left, top, right, bottom = (int(side) for side in font.getbbox(char))
+    size = (max(right - left, 1), max(bottom - top, 1))
+    picture = Image.new("L", size)
+    ImageDraw.Draw(picture).text((-left, -top), char, font=font, fill=255)
+    return size, picture.tobytes()
 
 
 def _longest_start(text: str, font: Font, width: float) -> str:

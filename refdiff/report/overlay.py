@@ -207,5 +207,5 @@ def _paint(canvas: NDArray[np.float32], where: Mask, colour: Rgb, strength: floa
     canvas[where] = canvas[where] * (1.0 - strength) + np.array(colour, dtype=np.float32) * strength
 
 
-def _to_uint8(canvas: NDArray[np.float32]) -> Photo:
+def _to_uint8(canvas: NDArray[np.floating]) -> Photo:
     return np.clip(np.rint(canvas), 0, 255).astype(np.uint8)

@@ -21,18 +21,19 @@ def pick_cases(
     shuffled = np.random.default_rng(seed).permutation(len(iou))
     known = shuffled[~np.isnan(iou[shuffled])]
     rising = known[np.argsort(iou[known], kind="stable")]
-    orders: list[tuple[CaseKind, NDArray[np.integer], int]] = [
-        ("best", known[np.argsort(-iou[known], kind="stable")], gallery.best),
-        ("worst", rising, gallery.worst),
-        ("random", shuffled, gallery.random),
-    ]
+    falling = known[np.argsort(-iou[known], kind="stable")]
+    orders: dict[CaseKind, tuple[NDArray[np.integer], int]] = {
+        "best": (falling, gallery.best),
+        "worst": (rising, gallery.worst),
+        "random": (shuffled, gallery.random),
+    }
     picked: list[tuple[CaseKind, int]] = []
     taken: set[int] = set()
-    for kind, order, wanted in orders:
+    for kind, (order, wanted) in orders.items():
         left = [int(row) for row in order if int(row) not in taken]
-        rows = _of_many_photos(left, image_index, wanted)
-        taken.update(rows)
-        picked += [(kind, row) for row in rows]
+        for row in _of_many_photos(left, image_index, wanted):
+            taken.add(row)
+            picked.append((kind, row))
     return picked
 
 

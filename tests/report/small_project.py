@@ -76,7 +76,12 @@ def make_project(root: Path, sentences: Sequence[str] = HOSTILE) -> Path:
         replace(
             dataset,
             expressions=replace(dataset.expressions, sentence=list(sentences)),
-            meta={**dataset.meta, "counts": counts, "dropped": ["photo9.png: <b>missing</b>; expected a photo"]},
+            meta={
+                **dataset.meta,
+                "counts": counts,
+                "dropped_counts": {"expressions": 2},
+                "dropped": ["photo9.png: <b>missing</b>; expected a photo"],
+            },
         ),
     )
     rng = np.random.default_rng(1)

@@ -94,7 +94,7 @@ def test_selection_rules_conventions_and_parameters_are_there(reader: PageReader
     assert "share with IoU >= X" in reader.text
     assert "sum of intersections over sum of unions" in reader.text
     assert "splits: <script>x</script>" in reader.text
-    assert "1 fault of the dataset dropped." in reader.text
+    assert "1 fault of the dataset dropped. 2 sentences are left out with it." in reader.text
 
 
 def test_published_figures_stand_beside_the_same_split_only(report: Report, reader: PageReader) -> None:

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from refdiff.errors import OutputError
-from refdiff.output import MASKS, PICTURES, check_picture_path, write_picture, write_whole
+from refdiff.report.output import MASKS, PICTURES, check_picture_path, write_picture, write_whole
 
 
 @pytest.mark.parametrize("ending", sorted(PICTURES))
