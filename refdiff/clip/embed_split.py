@@ -9,13 +9,13 @@ from typing import Any
 from refdiff import __version__
 from refdiff.clip.checkpoint import identify_checkpoint
 from refdiff.clip.embedder import ClipEmbedder
-from refdiff.clip.model import choose_device
 from refdiff.clip.plan import VIEWS, EmbeddingPlan, SplitInputs, plan_embeddings
 from refdiff.clip.settings import ClipSettings
 from refdiff.clip.shard_maker import ShardMaker
 from refdiff.clip.store import METADATA
 from refdiff.clip.store_writer import describe_store
 from refdiff.dataset.tables import read_dataset
+from refdiff.device import choose_device
 from refdiff.layout import SplitLayout
 from refdiff.model_identity import ModelIdentity
 from refdiff.photo import read_bytes

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from refdiff.clip.checkpoint import LOCAL, describe_checkpoint, fetch_hint, identify_checkpoint
 from refdiff.clip.tower import VitTower
+from refdiff.device import choose_device
 from refdiff.errors import ModelError
 from refdiff.model_identity import ModelIdentity
 
@@ -79,22 +80,6 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
         device=target,
         dtype=precision,
     )
-
-
-def choose_device(device: str) -> torch.device:
-    """The device of a parameter; `auto` is CUDA where there is any.
-
-    Raises:
-        ModelError: There is no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    target = torch.device(device)
-    if target.type == "cuda" and (target.index or 0) >= torch.cuda.device_count():
-        raise ModelError(
-            f"device {device}: not there; this machine has {torch.cuda.device_count()} CUDA devices; use cpu or auto"
-        )
-    return target
 
 
 def _describe_failure(name: str, pretrained: str | None, error: Exception) -> str:

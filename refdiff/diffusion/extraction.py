@@ -14,8 +14,9 @@ from refdiff import __version__
 from refdiff.attention import CrossMaps, SelfMaps
 from refdiff.attention_store import FORMAT
 from refdiff.dataset.tables import read_dataset
+from refdiff.device import choose_device
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.model import choose_device, identify_pipeline
+from refdiff.diffusion.model import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.errors import DatasetError, StoreMismatchError

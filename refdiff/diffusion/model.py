@@ -12,6 +12,7 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
+from refdiff.device import choose_device
 from refdiff.diffusion.schedule import Prediction
 from refdiff.diffusion.settings import Dtype
 from refdiff.errors import ModelError, ParameterError
@@ -117,20 +118,6 @@ def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype
         )
     alphas = tuple(float(alpha) for alpha in scheduler.alphas_cumprod)
     return DiffusionModel(identity, unet, vae, text_encoder, tokenizer, alphas, prediction, place, number)
-
-
-def choose_device(device: str) -> torch.device:
-    """The device that a parameter names.
-
-    Raises:
-        ModelError: There is no such device.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    chosen = torch.device(device)
-    if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
-        raise ModelError(f"device {device}: not there, {torch.cuda.device_count()} CUDA devices found; use auto or cpu")
-    return chosen
 
 
 def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:

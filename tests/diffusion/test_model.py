@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 import torch
 
+from refdiff.device import choose_device
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.model import choose_device, identify_pipeline
+from refdiff.diffusion.model import identify_pipeline
 from refdiff.errors import ModelError
 from tests.diffusion.rows import MODEL, PAPER, make_capture, make_photo, make_section
 
