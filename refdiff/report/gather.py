@@ -93,7 +93,9 @@ def describe_method(method: MethodSettings) -> str:
     if method.uses_heat:
         parts.append(f"heat: {method.readout}")
     weights = {"attention": method.generative_weight, "CLIP": method.discriminative_weight}
-    parts.append("score: " + " + ".join(f"{weight:g} {part}" for part, weight in weights.items() if weight))
+    used = {part: weight for part, weight in weights.items() if weight}
+    score = next(iter(used)) if len(used) == 1 else " + ".join(f"{weight:g} {part}" for part, weight in used.items())
+    parts.append(f"score: {score}")
     return "; ".join([*parts, f"choice: {method.select.describe()}"])
 
 

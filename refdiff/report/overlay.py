@@ -192,13 +192,17 @@ def check_frame(photo: Photo, layer: NDArray[np.generic], name: str) -> None:
 
 
 def _stroke_inside(canvas: NDArray[np.float32], mask: Mask, colour: Rgb, line_px: int) -> None:
-    _paint(canvas, grow(mask, 1) & ~mask, HALO_RGB, 0.45)
-    _paint(canvas, inner_edge(mask, line_px), colour, 1.0)
+    """A line along the mask's edge, with a dark one on either side, so that it shows on its own colour too."""
+    halo_px = max(1, line_px // 3)
+    line = inner_edge(mask, line_px)
+    _paint(canvas, grow(mask, halo_px) & ~mask, HALO_RGB, 0.65)
+    _paint(canvas, inner_edge(mask, line_px + halo_px) & ~line, HALO_RGB, 0.45)
+    _paint(canvas, line, colour, 1.0)
 
 
 def _stroke_outside(canvas: NDArray[np.float32], mask: Mask, colour: Rgb, line_px: int) -> None:
     line = grow(mask, line_px)
-    _paint(canvas, grow(line, 1) & ~line, HALO_RGB, 0.45)
+    _paint(canvas, grow(line, max(1, line_px // 3)) & ~line, HALO_RGB, 0.65)
     _paint(canvas, line & ~mask, colour, 1.0)
 
 

@@ -134,3 +134,9 @@ def test_overlays_of_several_sentences_lie_in_a_grid() -> None:
     assert grid.shape[0] > max(overlay.shape[0] for overlay in overlays)
     assert np.array_equal(grid[: overlays[0].shape[0], :300], overlays[0])
     assert np.array_equal(tile_overlays(overlays[:1]), overlays[0])
+
+
+def test_a_choice_shows_on_an_object_of_its_own_colour() -> None:
+    photo = np.full((120, 300, 3), CHOICE_RGB, np.uint8)
+    drawn = draw_choice(photo, [], MASK, None, 6).astype(int)
+    assert np.abs(drawn - np.array(CHOICE_RGB)).sum(axis=-1).max() > 150
