@@ -4,6 +4,8 @@ Any other text still has tokens: its bytes.
 """
 
 import json
+from collections import Counter
+from itertools import pairwise
 from pathlib import Path
 
 _VOCABULARY = (
@@ -48,15 +50,33 @@ def write_tokenizer(folder: Path) -> None:
 
 
 def _merges() -> list[tuple[str, str]]:
-    """Merges that a BPE trainer finds when every word occurs equally often."""
-    from tokenizers import Tokenizer, models, pre_tokenizers, trainers
+    """Merges that byte-pair training finds when every word occurs once, until each word is one token.
 
-    tokenizer = Tokenizer(models.BPE(end_of_word_suffix="</w>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.Whitespace()  # pyright: ignore[reportAttributeAccessIssue]
-    trainer = trainers.BpeTrainer(vocab_size=5000, end_of_word_suffix="</w>", min_frequency=1, show_progress=False)
-    tokenizer.train_from_iterator([" ".join(WORDS)] * 5, trainer)
-    found = json.loads(tokenizer.to_str())["model"]["merges"]
-    return [(first, second) for first, second in found]
+    Of pairs that are equally frequent the first in the alphabet is merged: the order of the merges is the order of the
+    vocabulary, so an order that changed from run to run would give a resumed training other words for its embeddings.
+    """
+    words = [[*word[:-1], f"{word[-1]}</w>"] for word in dict.fromkeys(WORDS)]
+    merges: list[tuple[str, str]] = []
+    while any(len(word) > 1 for word in words):
+        counts = Counter(pair for word in words for pair in pairwise(word))
+        best = min(counts, key=lambda pair: (-counts[pair], pair))
+        merges.append(best)
+        words = [_merged(word, best) for word in words]
+    return merges
+
+
+def _merged(word: list[str], pair: tuple[str, str]) -> list[str]:
+    """The word with every occurrence of the pair, from the left, made one piece."""
+    pieces: list[str] = []
+    place = 0
+    while place < len(word):
+        if tuple(word[place : place + 2]) == pair:
+            pieces.append("".join(pair))
+            place += 2
+        else:
+            pieces.append(word[place])
+            place += 1
+    return pieces
 
 
 def _byte_letters() -> list[int]:

@@ -57,12 +57,14 @@ def train_diffusion(out: Path, work: Path, recipe: DiffusionRecipe, scenes: rang
     vae.eval().requires_grad_(False)
     latents = encode_canvases(vae, canvases)
     scale = 1.0 / float(latents[0].std())
-    write_tokenizer(out / "tokenizer")
-    tokenizer = CLIPTokenizer.from_pretrained(out / "tokenizer")
+    write_tokenizer(work / "tokenizer")
+    tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     unet, text_encoder = make_unet(recipe), make_text_encoder(recipe, tokenizer)
     steps = train_unet(unet, text_encoder, tokenizer, records, latents, scale, recipe, Checkpoint(work / "unet.pt"))
     _follow("unet", steps, work / "unet.jsonl")
     vae.register_to_config(scaling_factor=scale)
+    # Only now: a tokenizer beside weights that were trained with another one would give them other words.
+    write_tokenizer(out / "tokenizer")
     save_pipeline(out, vae, unet, text_encoder, tokenizer)
 
 

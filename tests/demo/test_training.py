@@ -51,6 +51,17 @@ def test_every_word_is_one_token_and_any_text_has_tokens(tmp_path: Path) -> None
         assert tokenizer.unk_token_id not in tokenizer(text).input_ids[1:-1]
 
 
+def test_the_tokenizer_is_the_same_on_every_run(tmp_path: Path) -> None:
+    for run in ("first", "second"):
+        write_tokenizer(tmp_path / run)
+    for name in ("vocab.json", "merges.txt"):
+        assert (tmp_path / "first" / name).read_bytes() == (tmp_path / "second" / name).read_bytes()
+    # Equally frequent pairs in the order of the alphabet, whatever order they were met in.
+    merges = [tuple(line.split()) for line in (tmp_path / "first" / "merges.txt").read_text().splitlines()[1:]]
+    assert len(merges) == len(set(merges))
+    assert merges.index(("a", "n</w>")) < merges.index(("a", "t</w>"))
+
+
 def _train(folder: Path, stop_after: int | None) -> dict[str, torch.Tensor]:
     """A few steps of each training, from what the folder holds; the final weights by name."""
     torch.set_num_threads(1)
