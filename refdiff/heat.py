@@ -91,9 +91,7 @@ def grid_heat(
     """
     chosen = _token_means(maps, positions, readout)
     if readout.normalize == "minmax_each":
-        chosen = {
-            size: np.stack([stretch(each, epsilon=0.0) for each in block]) for size, block in chosen.items()
-        }
+        chosen = {size: np.stack([stretch(each, epsilon=0.0) for each in block]) for size, block in chosen.items()}
     height, width = max(chosen, key=lambda size: size[0] * size[1])
     total = np.zeros((height, width))
     for (h, w), block in chosen.items():
@@ -116,16 +114,10 @@ def is_linear(readout: ReadoutSettings) -> bool:
 
     Rounding, the overshoot of Lanczos (clipped) and a second stretch on the photo are not linear.
     """
-    return (
-        readout.upsampling == "bilinear"
-        and not readout.round_to_8_bit
-        and readout.normalize == "mean_then_minmax"
-    )
+    return readout.upsampling == "bilinear" and not readout.round_to_8_bit and readout.normalize == "mean_then_minmax"
 
 
-def pool_masks(
-    runs: MaskRuns, frame: SquareFrame, height: int, width: int, upsampling: Upsampling
-) -> PooledMasks:
+def pool_masks(runs: MaskRuns, frame: SquareFrame, height: int, width: int, upsampling: Upsampling) -> PooledMasks:
     """Pool masks to a grid of `height` x `width` cells.
 
     Args:
@@ -203,9 +195,7 @@ def _token_means(
     return means
 
 
-def _resize_levels(
-    levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling
-) -> NDArray[np.float64]:
+def _resize_levels(levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling) -> NDArray[np.float64]:
     """The photo's part of `levels` resized to the square canvas in 8 bit, as values in [0, 1]."""
     across, down = levels.shape[1] / frame.square_width, levels.shape[0] / frame.square_height
     columns = (frame.left * across, min((frame.left + frame.width) * across, levels.shape[1]))
@@ -215,7 +205,5 @@ def _resize_levels(
     wide = Image.fromarray(levels).resize(
         (frame.width, levels.shape[0]), _FILTERS[upsampling], box=(columns[0], 0, columns[1], levels.shape[0])
     )
-    resized = wide.resize(
-        (frame.width, frame.height), _FILTERS[upsampling], box=(0, rows[0], frame.width, rows[1])
-    )
+    resized = wide.resize((frame.width, frame.height), _FILTERS[upsampling], box=(0, rows[0], frame.width, rows[1]))
     return np.asarray(resized, dtype=np.float64) / 255

@@ -72,9 +72,7 @@ def run_sums(runs: MaskRuns, values: NDArray[np.floating]) -> NDArray[np.float64
     return sums.astype(np.float64)
 
 
-def separable_sums(
-    runs: MaskRuns, rows: NDArray[np.floating], columns: NDArray[np.floating]
-) -> NDArray[np.float32]:
+def separable_sums(runs: MaskRuns, rows: NDArray[np.floating], columns: NDArray[np.floating]) -> NDArray[np.float32]:
     """rows.T @ mask @ columns of each mask, float32 `[n h w]`.
 
     Args:

@@ -52,8 +52,7 @@ def _maps(*blocks: np.ndarray) -> CrossMaps:
     """Blocks `[token map h w]` of different sizes as the maps of one expression."""
     keys = {
         block.shape[2:]: tuple(
-            MapKey(0, order, f"{size}.{order}", block.shape[2], block.shape[3])
-            for order in range(block.shape[1])
+            MapKey(0, order, f"{size}.{order}", block.shape[2], block.shape[3]) for order in range(block.shape[1])
         )
         for size, block in enumerate(blocks)
     }
@@ -135,9 +134,7 @@ def test_heat_is_in_its_range(readout: ReadoutSettings, seed: int, height: int, 
 def test_heat_does_not_change_with_scale_and_shift(seed: int, scale: float, shift: float) -> None:
     maps, frame = _random_maps(seed, 8), square_frame(20, 30, "letterbox")
     moved = _maps(maps.maps[8, 8].astype(np.float64) * scale + shift)
-    np.testing.assert_allclose(
-        heat_map(moved, [1], PAPER, frame), heat_map(maps, [1], PAPER, frame), atol=1e-5
-    )
+    np.testing.assert_allclose(heat_map(moved, [1], PAPER, frame), heat_map(maps, [1], PAPER, frame), atol=1e-5)
 
 
 @given(
@@ -155,9 +152,7 @@ def test_pooled_masks_score_as_full_size_masks(seed: int, height: int, width: in
     runs = decode_runs(encode_masks(masks), height, width)
     heat = heat_map(maps, [2], PAPER, frame)
     full = attention_contrast(heat, masks)
-    np.testing.assert_allclose(
-        pooled_contrast(grid, pool_masks(runs, frame, 8, 8, "bilinear")), full, atol=1e-5
-    )
+    np.testing.assert_allclose(pooled_contrast(grid, pool_masks(runs, frame, 8, 8, "bilinear")), full, atol=1e-5)
     np.testing.assert_allclose(runs_contrast(heat, runs), full, atol=1e-6)
 
 

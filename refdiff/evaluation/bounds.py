@@ -39,9 +39,7 @@ def chance_outcomes(
 
     hits = np.empty((n, len(thresholds)))
     for column, threshold in enumerate(thresholds):
-        hits[:, column] = mean(
-            reach(iou, [threshold], comparison)[:, 0], reach(nothing, [threshold], comparison)[:, 0]
-        )
+        hits[:, column] = mean(reach(iou, [threshold], comparison)[:, 0], reach(nothing, [threshold], comparison)[:, 0])
     return Outcomes(
         mean(intersection, np.zeros(n)),
         mean(union, truth_area),
@@ -86,6 +84,4 @@ def oracle_outcomes(
 
 def take_outcomes(outcomes: Outcomes, rows: NDArray[np.integer]) -> Outcomes:
     """The outcomes of some choices, in the order of `rows`; a row may come several times."""
-    return Outcomes(
-        outcomes.intersection[rows], outcomes.union[rows], outcomes.iou[rows], outcomes.hits[rows]
-    )
+    return Outcomes(outcomes.intersection[rows], outcomes.union[rows], outcomes.iou[rows], outcomes.hits[rows])

@@ -65,9 +65,7 @@ def evaluate(
         "method": outcomes_of(
             predictions.intersection[counted], predictions.union[counted], thresholds, settings.comparison
         ),
-        **_bounds(
-            dataset, proposals, overlap, counted, method=method, settings=settings, thresholds=thresholds
-        ),
+        **_bounds(dataset, proposals, overlap, counted, method=method, settings=settings, thresholds=thresholds),
     }
     cut = len(settings.precision_at)
     summaries = {
@@ -86,8 +84,7 @@ def evaluate(
     curves = {
         "thresholds": list(CURVE_THRESHOLDS),
         "precision": {
-            name: precisions(_columns(outcomes, slice(cut, None)), weights)
-            for name, outcomes in reached.items()
+            name: precisions(_columns(outcomes, slice(cut, None)), weights) for name, outcomes in reached.items()
         },
         "iou_histogram": _histogram(reached["method"].iou, weights, settings.histogram_bins),
     }

@@ -38,9 +38,7 @@ def measure_iou(intersection: NDArray[np.number], union: NDArray[np.number]) -> 
     return np.divide(intersection, union, out=np.ones(len(union)), where=union > 0)
 
 
-def reach(
-    iou: NDArray[np.float64], thresholds: Sequence[float], comparison: Comparison
-) -> NDArray[np.float64]:
+def reach(iou: NDArray[np.float64], thresholds: Sequence[float], comparison: Comparison) -> NDArray[np.float64]:
     """Which IoUs reach which thresholds, 1.0 or 0.0, `[n X]`."""
     levels = np.asarray(thresholds)
     reached = iou[:, None] >= levels if comparison == ">=" else iou[:, None] > levels
@@ -55,9 +53,7 @@ def outcomes_of(
 ) -> Outcomes:
     """Outcomes of one definite mask per expression."""
     iou = measure_iou(intersection, union)
-    return Outcomes(
-        intersection.astype(np.float64), union.astype(np.float64), iou, reach(iou, thresholds, comparison)
-    )
+    return Outcomes(intersection.astype(np.float64), union.astype(np.float64), iou, reach(iou, thresholds, comparison))
 
 
 def overall_iou(outcomes: Outcomes, weights: NDArray[np.float64]) -> float | None:
@@ -92,9 +88,7 @@ def precision_name(threshold: float) -> str:
     return f"Pr@{threshold:g}"
 
 
-def summarise(
-    outcomes: Outcomes, weights: NDArray[np.float64], thresholds: Sequence[float]
-) -> dict[str, float | None]:
+def summarise(outcomes: Outcomes, weights: NDArray[np.float64], thresholds: Sequence[float]) -> dict[str, float | None]:
     """oIoU, mIoU and every Pr@X by name, as shares in [0, 1]."""
     named = zip(thresholds, precisions(outcomes, weights), strict=True)
     return {

@@ -35,9 +35,7 @@ def weigh_area(
     return np.asarray(contrast * (share * (1.0 - share)) ** power, dtype=np.float64)
 
 
-def restrict_thresholds(
-    kept: NDArray[np.bool_], thresholds: NDArray[np.floating], wanted: float
-) -> NDArray[np.bool_]:
+def restrict_thresholds(kept: NDArray[np.bool_], thresholds: NDArray[np.floating], wanted: float) -> NDArray[np.bool_]:
     """The candidates whose threshold is the nearest to `wanted` that any candidate has (the lower where two are).
 
     Raises:

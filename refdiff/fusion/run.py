@@ -88,9 +88,7 @@ class _Chooser:
         self._settings = settings
         self._kept = table_candidates(inputs.proposals, inputs.dataset, method)
         # Without heat nothing lies on the canvas, and either frame will do.
-        self._mode: CanvasMode = (
-            "resize" if inputs.attention is None else inputs.attention.settings["canvas_mode"]
-        )
+        self._mode: CanvasMode = "resize" if inputs.attention is None else inputs.attention.settings["canvas_mode"]
         self._positions = [] if self._readout is None else prompt_positions(self._readout, inputs.text)
         self._rows = range(0)
         self._image = NO_CHOICE
@@ -159,8 +157,7 @@ def _assemble(inputs: FusionInputs, columns: _Columns) -> PredictionTable:
     threshold = np.full(len(chosen), np.nan, np.float32)
     threshold[chosen] = proposals.threshold[rows]
     empty = {
-        size: encode_mask(np.zeros(size, np.bool_))
-        for size in set(zip(height[~chosen], width[~chosen], strict=True))
+        size: encode_mask(np.zeros(size, np.bool_)) for size in set(zip(height[~chosen], width[~chosen], strict=True))
     }
     counts = [
         proposals.counts[row] if row >= 0 else empty[height[index], width[index]]

@@ -60,9 +60,7 @@ def attention_contrast(heat: NDArray[np.floating], masks: NDArray[np.bool_]) -> 
     Differs: no epsilon in the denominators.
     """
     if masks.ndim != 3 or masks.shape[1:] != heat.shape or masks.dtype != np.bool_:
-        raise MaskError(
-            f"masks: expected bool [n *{list(heat.shape)}], got {masks.dtype} {list(masks.shape)}"
-        )
+        raise MaskError(f"masks: expected bool [n *{list(heat.shape)}], got {masks.dtype} {list(masks.shape)}")
     values = heat.astype(np.float64)
     inside = np.array([values[mask].sum() for mask in masks])
     area = np.count_nonzero(masks, axis=(1, 2))
@@ -106,9 +104,7 @@ def clip_scores(views: ClipViews, method: MethodSettings) -> tuple[NDArray[np.fl
     return local.astype(np.float64), global_view.astype(np.float64)
 
 
-def score_proposals(
-    method: MethodSettings, contrast: NDArray[np.floating] | None, views: ClipViews | None
-) -> Scores:
+def score_proposals(method: MethodSettings, contrast: NDArray[np.floating] | None, views: ClipViews | None) -> Scores:
     """All scores of one expression's proposals.
 
     Args:
@@ -142,9 +138,7 @@ def score_proposals(
     return Scores(total, generative, local, global_view, discriminative)
 
 
-def _mix(
-    expression: NDArray[np.floating], head: NDArray[np.floating], weights: TextMix
-) -> NDArray[np.floating]:
+def _mix(expression: NDArray[np.floating], head: NDArray[np.floating], weights: TextMix) -> NDArray[np.floating]:
     return weights.expression * expression + weights.head * head
 
 

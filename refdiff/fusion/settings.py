@@ -100,9 +100,7 @@ class MethodSettings(Section):
         if self.generative_weight == 0.0 and self.discriminative_weight == 0.0:
             raise ValueError("both weights are 0; give at least one score a weight")
         if self.uses_heat and self.readout is None:
-            raise ValueError(
-                "readout is null, but generative_weight or the selection rule needs heat; name a readout"
-            )
+            raise ValueError("readout is null, but generative_weight or the selection rule needs heat; name a readout")
         if self.select.rule == "area" and self.generative_weight == 0.0:
             raise ValueError("rule area weighs the generative score, whose weight is 0; use another rule")
         return self
@@ -127,9 +125,7 @@ class FuseScoresSettings(Section):
     pool_masks: bool
 
 
-def check_source(
-    name: str, method: MethodSettings, sources: Collection[str], heat_sources: Collection[str]
-) -> None:
+def check_source(name: str, method: MethodSettings, sources: Collection[str], heat_sources: Collection[str]) -> None:
     """Refuse a method whose source does not exist, or has no CLIP embeddings where the method needs them.
 
     Args:

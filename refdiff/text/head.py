@@ -22,14 +22,10 @@ FUNCTION_TAGS = frozenset(
     {"IN", "TO", "CC", "DT", "PDT", "WDT", "WP", "WP$", "WRB", "MD", "POS", "EX", "RP", "PRP$"}
     | {".", ",", ":", "``", "''", "-LRB-", "-RRB-", "HYPH", "NFP", "SYM", "_SP", "XX", "$", "LS"}
 )
-AUXILIARIES = frozenset(
-    {"is", "'s", "s", "are", "was", "were", "be", "been", "being", "am", "has", "have", "had"}
-)
+AUXILIARIES = frozenset({"is", "'s", "s", "are", "was", "were", "be", "been", "being", "am", "has", "have", "had"})
 MISTAKEN_TAGS = frozenset({"JJ", "JJR", "VB", "VBD", "VBG", "VBN", "VBP", "VBZ", "RB", "UH", "FW"})
 QUALITIES = COLOURS | {"small", "big", "large", "medium", "tiny", "little", "huge", "tall", "short"}
-PLACE_NOUNS = frozenset(
-    {"side", "corner", "middle", "center", "centre", "front", "back", "background", "foreground"}
-)
+PLACE_NOUNS = frozenset({"side", "corner", "middle", "center", "centre", "front", "back", "background", "foreground"})
 ATTACHED_RELATIONS = frozenset(
     {
         "dobj",

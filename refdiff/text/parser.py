@@ -100,9 +100,7 @@ class Parser:
                 "expected Unicode text; correct its encoding"
             ) from error
         if all(unicodedata.category(character) in INVISIBLE for character in sentence):
-            raise TextError(
-                f"{name}: the sentence is blank, got {sentence!r}; expected words; remove or complete it"
-            )
+            raise TextError(f"{name}: the sentence is blank, got {sentence!r}; expected words; remove or complete it")
         unet, clip = self._unet.tokenize(sentence), self._clip.tokenize(sentence)
         kept = min(unet.kept_end(sentence), clip.kept_end(sentence)) if unet.ranges and clip.ranges else 0
         seen = AlignedText.of(sentence[:kept]).collapse_whitespace()

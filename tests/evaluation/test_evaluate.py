@@ -35,14 +35,10 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> SmallSplit:
     return make_split(tmp_path_factory.mktemp("split"), PAPER_READOUT, (0.2, 0.5, 0.8))
 
 
-def _evaluate(
-    split: SmallSplit, changes: dict[str, Any], **settings: object
-) -> tuple[PredictionTable, Evaluation]:
+def _evaluate(split: SmallSplit, changes: dict[str, Any], **settings: object) -> tuple[PredictionTable, Evaluation]:
     method = make_method(PAPER, **changes)
     inputs = open_inputs(split.layout, method, PAPER_READOUT)
-    table = fuse_split(
-        inputs, method, PAPER_READOUT, FuseScoresSettings(pool_masks=True), lambda steps, _: steps
-    )
+    table = fuse_split(inputs, method, PAPER_READOUT, FuseScoresSettings(pool_masks=True), lambda steps, _: steps)
     result = evaluate(
         table,
         read_dataset(split.layout.dataset),
@@ -231,9 +227,7 @@ def test_the_stages_write_what_the_functions_say(project: Path, split: SmallSpli
         (("val", "lost"), "methods.lost.proposals: no source 'sam'; expected one of: regions, weak"),
     ],
 )
-def test_unknown_names_are_refused_in_one_line(
-    project: Path, arguments: tuple[str, str], message: str
-) -> None:
+def test_unknown_names_are_refused_in_one_line(project: Path, arguments: tuple[str, str], message: str) -> None:
     done = _run(project, "fuse_scores", *arguments)
     assert done.returncode == 2
     assert message in done.stderr

@@ -70,9 +70,7 @@ def make_split(root: Path, readout: ReadoutSettings, thresholds: tuple[float, ..
     write_dataset(layout.dataset, _dataset(truths))
     write_text(layout.text, [_parsed(index) for index in range(len(IMAGE_OF))], {})
     maps = _write_attention(layout.attention(readout.capture), rng)
-    write_proposals(
-        layout.proposals("regions"), [of_masks(each) for each in masks], range(len(SIZES)), None, {}
-    )
+    write_proposals(layout.proposals("regions"), [of_masks(each) for each in masks], range(len(SIZES)), None, {})
     _write_weak(layout, readout, maps, thresholds)
     clip = _write_clip(layout.clip("regions"), rng)
     dataset = _dataset(truths)
@@ -121,9 +119,7 @@ def _parsed(index: int) -> ParsedText:
     direction = DIRECTIONS[index]
     released = direction if direction in ("left", "right") else "none"
     directions = () if direction == "none" else (direction,)
-    return ParsedText(
-        f"the thing e{index}", root, subject, "", tokens, tokens, direction, released, directions, False
-    )  # type: ignore[arg-type]
+    return ParsedText(f"the thing e{index}", root, subject, "", tokens, tokens, direction, released, directions, False)  # type: ignore[arg-type]
 
 
 def _write_attention(path: Path, rng: np.random.Generator) -> list[CrossMaps]:
@@ -132,9 +128,7 @@ def _write_attention(path: Path, rng: np.random.Generator) -> list[CrossMaps]:
         for cells in CELLS
     }
     maps = [
-        CrossMaps(
-            keys, {size: rng.random((count, 2, *size)).astype(np.float16).astype(np.float32) for size in keys}
-        )
+        CrossMaps(keys, {size: rng.random((count, 2, *size)).astype(np.float16).astype(np.float32) for size in keys})
         for count in TOKENS
     ]
     layout = AttentionLayout(np.array(TOKENS, np.int32), len(SIZES), keys, {}, 4, 2, 2, 3)
@@ -198,6 +192,4 @@ def _write_clip(path: Path, rng: np.random.Generator) -> tuple:
 
 def _record(folder: Path, index: int, files: list[str]) -> ShardRecord:
     contents = {name: (folder / name).read_bytes() for name in files}
-    return ShardRecord(
-        index, {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()}
-    )
+    return ShardRecord(index, {name: (len(data), hashlib.sha256(data).hexdigest()) for name, data in contents.items()})

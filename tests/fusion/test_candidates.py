@@ -30,12 +30,8 @@ def test_groups_are_filtered_as_if_alone(photos: list[list[int]], keep: int | No
     pixels = [20 + index for index in range(len(photos))]
     groups = np.array([index for index, areas in enumerate(photos) for _ in areas], np.int32)
     areas = np.array([area for photo in photos for area in photo], np.int64)
-    whole = find_candidates(
-        areas, np.array(pixels, np.int64)[groups] if len(groups) else 1, keep, smallest, groups
-    )
-    alone = [
-        find_candidates(np.array(a, np.int64), p, keep, smallest) for a, p in zip(photos, pixels, strict=True)
-    ]
+    whole = find_candidates(areas, np.array(pixels, np.int64)[groups] if len(groups) else 1, keep, smallest, groups)
+    alone = [find_candidates(np.array(a, np.int64), p, keep, smallest) for a, p in zip(photos, pixels, strict=True)]
     assert whole.tolist() == [flag for part in alone for flag in part]
     for areas_of, kept in zip(photos, alone, strict=True):
         assert keep is None or kept.sum() <= keep

@@ -158,8 +158,6 @@ def test_no_candidates_no_choice() -> None:
         method = make_method(PAPER, select=select)
         nothing = np.zeros(0)
         assert (
-            decide(
-                method, _scores(nothing), np.zeros(0, np.int64), 9, thresholds=nothing, heat=np.zeros((3, 3))
-            )
+            decide(method, _scores(nothing), np.zeros(0, np.int64), 9, thresholds=nothing, heat=np.zeros((3, 3)))
             == NO_CHOICE
         )

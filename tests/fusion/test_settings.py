@@ -52,9 +52,7 @@ def test_a_row_that_makes_no_sense_is_refused(changes: dict, message: str) -> No
 
 
 def test_a_source_that_is_not_there_is_refused() -> None:
-    with pytest.raises(
-        ParameterError, match=r"methods.gs.proposals: no source 'regions'; expected one of: sam, weak"
-    ):
+    with pytest.raises(ParameterError, match=r"methods.gs.proposals: no source 'regions'; expected one of: sam, weak"):
         check_source("gs", make_method(PAPER), ["sam"], ["weak"])
 
 

@@ -61,9 +61,7 @@ def test_directions_as_people_write_them(sentence: str, expected: str) -> None:
         ("bottom row , right", "bottom", ["bottom", "right"]),
     ],
 )
-def test_of_a_corner_the_horizontal_direction_is_taken(
-    sentence: str, expected: str, found: list[str]
-) -> None:
+def test_of_a_corner_the_horizontal_direction_is_taken(sentence: str, expected: str, found: list[str]) -> None:
     assert direction(sentence) == expected
     assert [direction.side for direction in find_directions(sentence)] == found
 
@@ -174,9 +172,7 @@ def test_released_rule_is_by_letters(sentence: str, expected: str) -> None:
     assert released_direction(sentence) == expected
 
 
-@pytest.mark.parametrize(
-    "row", json.loads((FIXTURES / "google_refexp" / "sentences.json").read_text()), ids=str
-)
+@pytest.mark.parametrize("row", json.loads((FIXTURES / "google_refexp" / "sentences.json").read_text()), ids=str)
 def test_sentences_that_people_wrote(row: dict[str, str]) -> None:
     assert direction(row["sentence"]) == row["direction"]
 

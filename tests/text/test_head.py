@@ -17,15 +17,11 @@ def parse(*words: tuple[str, str, str, int]) -> Doc:
 
 
 SIPPING = parse(("man", "NN", "nsubj", 1), ("sipping", "VBG", "ROOT", 1), ("milk", "NN", "dobj", 1))
-CAKE = parse(
-    ("this", "DT", "nsubj", 1), ("is", "VBZ", "ROOT", 1), ("a", "DT", "det", 3), ("cake", "NN", "attr", 1)
-)
+CAKE = parse(("this", "DT", "nsubj", 1), ("is", "VBZ", "ROOT", 1), ("a", "DT", "det", 3), ("cake", "NN", "attr", 1))
 SINK = parse(("left", "VBD", "ROOT", 0), ("sink", "NN", "dobj", 0))
 GUY_L = parse(("guy", "NN", "compound", 1), ("l", "NN", "ROOT", 1))
 TOP_LEFT = parse(("guy", "NN", "compound", 1), ("top", "NN", "nsubj", 2), ("left", "VBD", "ROOT", 2))
-FOOD = parse(
-    ("all", "DT", "ROOT", 0), ("of", "IN", "prep", 0), ("the", "DT", "det", 3), ("food", "NN", "pobj", 1)
-)
+FOOD = parse(("all", "DT", "ROOT", 0), ("of", "IN", "prep", 0), ("the", "DT", "det", 3), ("food", "NN", "pobj", 1))
 CHEF = parse(
     ("chef", "NN", "amod", 2),
     ("wearing", "VBG", "acl", 0),
@@ -33,9 +29,7 @@ CHEF = parse(
     ("looking", "VBG", "ROOT", 3),
 )
 ON_LEFT = parse(("on", "IN", "ROOT", 0), ("the", "DT", "det", 2), ("left", "NN", "pobj", 0))
-HAWK = parse(
-    ("hawk", "VB", "ROOT", 0), ("in", "IN", "prep", 0), ("front", "NN", "pobj", 1), ("prey", "NN", "dobj", 0)
-)
+HAWK = parse(("hawk", "VB", "ROOT", 0), ("in", "IN", "prep", 0), ("front", "NN", "pobj", 1), ("prey", "NN", "dobj", 0))
 MISSED = parse(("boarder", "JJR", "nsubj", 1), ("wearing", "VBG", "ROOT", 1), ("jeans", "NNS", "dobj", 1))
 LOG = parse(("zebra", "JJ", "compound", 1), ("closest", "JJS", "ROOT", 1), ("to", "IN", "prep", 1))
 TOILET = parse(("toilet", "NN", "npadvmod", 1), ("next", "RB", "ROOT", 1), ("girl", "NN", "dobj", 1))

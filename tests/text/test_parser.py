@@ -17,9 +17,7 @@ from tests.text.conftest import FIXTURES
 
 TOKENIZER = CLIPTokenizer.from_pretrained(FIXTURES / "parity" / "sd" / "tokenizer")
 CASES = sorted((FIXTURES / "parity").glob("case*.npz"))
-SENTENCES = [
-    row["sentence"] for row in json.loads((FIXTURES / "google_refexp" / "sentences.json").read_text())
-]
+SENTENCES = [row["sentence"] for row in json.loads((FIXTURES / "google_refexp" / "sentences.json").read_text())]
 REUSED = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -84,9 +82,7 @@ def test_one_by_one_is_as_all_together(parser: Parser) -> None:
 
 @pytest.mark.parametrize("sentence", ["", " ", "\t\n", "\u200b", "\u00a0\ufeff", "\x00"])
 def test_a_blank_sentence_is_refused_by_name(parser: Parser, sentence: str) -> None:
-    with pytest.raises(
-        TextError, match=r"^demo: expression 7: the sentence is blank, got .*; expected words; remove"
-    ):
+    with pytest.raises(TextError, match=r"^demo: expression 7: the sentence is blank, got .*; expected words; remove"):
         parser.parse(sentence, "demo: expression 7")
 
 
@@ -117,9 +113,7 @@ def test_a_long_sentence_is_cut_and_named(parser: Parser, caplog: pytest.LogCapt
     assert (parsed.unet_tokens, parsed.clip_tokens) == (75, 75)
     assert parsed.root.end <= len("a very " + "very " * 73)
     assert parsed.direction == "left"  # of the whole sentence
-    assert (
-        "demo: expression 9: the sentence is too long and is cut; expected at most 75 tokens" in caplog.text
-    )
+    assert "demo: expression 9: the sentence is too long and is cut; expected at most 75 tokens" in caplog.text
 
 
 def test_a_long_sentence_keeps_a_head_that_is_seen(parser: Parser) -> None:
@@ -156,9 +150,7 @@ def test_any_text_with_something_to_read_has_a_head(parser: Parser, text: str) -
         check(parser.parse(text))
 
 
-@given(
-    words=st.lists(st.text("abcdefghijklmnopqrstuvwxyzABC", min_size=1, max_size=9), min_size=1, max_size=8)
-)
+@given(words=st.lists(st.text("abcdefghijklmnopqrstuvwxyzABC", min_size=1, max_size=9), min_size=1, max_size=8))
 @REUSED
 def test_the_tokens_of_the_span_spell_the_head(parser: Parser, words: list[str]) -> None:
     sentence = " ".join(words)

@@ -35,9 +35,7 @@ def make_project(folder: Path, sentences: list[str], settings: ParseTextSettings
             sentences,
             np.zeros(n, np.int32),
         ),
-        targets=Targets(
-            ["r"], np.zeros(1, np.int32), [counts], np.array([4], np.int64), np.ones(1, np.int32)
-        ),
+        targets=Targets(["r"], np.zeros(1, np.int32), [counts], np.array([4], np.int64), np.ones(1, np.int32)),
         meta={"split": "toy", "format": "jsonl", "provenance": {"stage": "prepare_dataset"}},
     )
     layout = SplitLayout("toy", root=folder)
@@ -57,9 +55,7 @@ def test_a_split_is_parsed(tmp_path: Path, settings: ParseTextSettings) -> None:
     layout = make_project(tmp_path, SENTENCES, settings)
     run = run_stage(tmp_path, "toy")
     assert run.returncode == 0, run.stderr
-    assert run.stdout.startswith(
-        "artifacts/toy/text.parquet: 4 sentences, 1 roots replaced, 2 with a direction, 1 tru"
-    )
+    assert run.stdout.startswith("artifacts/toy/text.parquet: 4 sentences, 1 roots replaced, 2 with a direction, 1 tru")
     assert "toy: expression e3: the sentence is too long and is cut" in " ".join(run.stderr.split())
     table = read_text(layout.text)
     assert table.root.text == ["dog", "guy", "🐶", table.root.text[3]]
@@ -105,9 +101,7 @@ def test_a_blank_sentence_stops_the_stage_and_is_named(
     tmp_path: Path, settings: ParseTextSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = make_project(tmp_path, ["the dog", " "], settings)
-    with pytest.raises(
-        TextError, match=r"^toy: expression e1: the sentence is blank, got ' '; expected words"
-    ):
+    with pytest.raises(TextError, match=r"^toy: expression e1: the sentence is blank, got ' '; expected words"):
         refuse_here(tmp_path, monkeypatch)
     assert not layout.text.exists()
 

@@ -11,9 +11,7 @@ THREE = SentenceTokens(ranges=((0, 3), (4, 8), (8, 9)), lead=1, room=75)
     ("start", "end", "expected"),
     [(0, 3, (1, 1)), (4, 9, (2, 3)), (5, 6, (2, 2)), (0, 9, (1, 3)), (3, 4, (1, 1)), (20, 21, (3, 3))],
 )
-def test_span_is_the_tokens_that_touch_the_characters(
-    start: int, end: int, expected: tuple[int, int]
-) -> None:
+def test_span_is_the_tokens_that_touch_the_characters(start: int, end: int, expected: tuple[int, int]) -> None:
     assert THREE.span(start, end) == expected
 
 

@@ -40,9 +40,7 @@ def test_offsets_are_characters_of_the_sentence(
 
 
 @pytest.mark.parametrize("suffix", ["", ", ", " in a photo"])
-@pytest.mark.parametrize(
-    "sentence", ["the dog", "the dog .", "man ' s hat", "a very " + "long " * 90 + "dog"]
-)
+@pytest.mark.parametrize("sentence", ["the dog", "the dog .", "man ' s hat", "a very " + "long " * 90 + "dog"])
 def test_a_suffix_does_not_shift_the_sentence(
     unet: UnetTokenizer, reference: CLIPTokenizer, sentence: str, suffix: str
 ) -> None:
@@ -59,17 +57,13 @@ def test_identity_tells_tokenizers_apart(unet: UnetTokenizer) -> None:
 
 def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
     (tmp_path / "tokenizer").mkdir()
-    with pytest.raises(
-        ModelError, match=r"has no tokenizer; expected vocab\.json and merges\.txt or tokenizer\.json"
-    ):
+    with pytest.raises(ModelError, match=r"has no tokenizer; expected vocab\.json and merges\.txt or tokenizer\.json"):
         UnetTokenizer(str(tmp_path))
 
 
 @pytest.mark.parametrize("model", ["nobody/has-this-model", "a/b/c", "models/not there"])
 def test_an_absent_model_is_refused_with_the_command_that_gets_it(model: str) -> None:
-    with pytest.raises(
-        ModelError, match=r"unet_model: the tokenizer of .* cannot be read; .* run `hf download "
-    ):
+    with pytest.raises(ModelError, match=r"unet_model: the tokenizer of .* cannot be read; .* run `hf download "):
         UnetTokenizer(model)
 
 
