@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from refdiff.errors import ArtifactMissingError, StoreMismatchError
+from refdiff.whole_file import replacing
 
 PROVENANCE_KEY = b"refdiff"
 
@@ -35,9 +36,8 @@ def write_table(
     table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
     table = table.replace_schema_metadata({PROVENANCE_KEY: json.dumps(provenance, sort_keys=True).encode()})
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    with replacing(path) as partial:
+        pq.write_table(table, partial, compression="zstd")
 
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

@@ -18,6 +18,7 @@ from refdiff.params import find, read_params, read_section
 from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals
 from refdiff.provenance import describe_run
+from refdiff.whole_file import replacing
 
 
 def main() -> None:
@@ -67,9 +68,8 @@ def _check_origin(predictions: Path, method: dict[str, Any]) -> None:
 
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
 
 
 if __name__ == "__main__":

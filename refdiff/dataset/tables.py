@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from refdiff.errors import ArtifactMissingError, StoreMismatchError
 from refdiff.parquet import read_table, write_table
+from refdiff.whole_file import replacing
 
 IMAGES = pa.schema(
     [
@@ -181,9 +182,8 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
         },
         provenance,
     )
-    partial = folder / f"{META_FILE}.partial"
-    partial.write_text(json.dumps(dataset.meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(folder / META_FILE)
+    with replacing(folder / META_FILE) as partial:
+        partial.write_text(json.dumps(dataset.meta, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def read_dataset(folder: Path) -> Dataset:

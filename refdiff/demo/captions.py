@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from refdiff.demo.corpus import ObjectRecord
+from refdiff.demo.sentences import RELATION_PHRASES, SIZE_WORDS
 
-_SIZE_WORDS = {"small": ("small", "little", "tiny"), "medium": ("medium",), "large": ("large", "big")}
 _DIRECTION_WORDS = {
     "left": ("on the left", "at the left", "on the left side", "to the left"),
     "right": ("on the right", "at the right", "on the right side", "to the right"),
@@ -27,7 +27,7 @@ def object_phrase(rng: np.random.Generator, objects: Sequence[ObjectRecord], ind
     article = _pick(rng, ("the ", "a ", "")) if rng.random() < 0.9 else ""
     words: list[str] = []
     if rng.random() < 0.35:
-        words.append(_pick(rng, _SIZE_WORDS[item.size]))
+        words.append(_pick(rng, SIZE_WORDS[item.size]))
     if rng.random() < 0.88:
         words.append(item.colour)
     words.append(item.shape if rng.random() < 0.94 else _pick(rng, ("shape", "thing", "object")))
@@ -76,12 +76,12 @@ def _relation_phrase(rng: np.random.Generator, objects: Sequence[ObjectRecord], 
     other = objects[others[int(rng.integers(len(others)))]]
     across, down = other.x - item.x, other.y - item.y
     if abs(across) + abs(down) < 0.3 and rng.random() < 0.5:
-        relation = _pick(rng, ("next to", "beside", "near"))
+        relation = "near"
     elif abs(across) > abs(down):
-        relation = _pick(rng, ("left of", "to the left of") if across > 0 else ("right of", "to the right of"))
+        relation = "left" if across > 0 else "right"
     else:
-        relation = _pick(rng, ("above", "over") if down > 0 else ("below", "under"))
-    return f" {relation} the {other.colour} {other.shape}"
+        relation = "above" if down > 0 else "below"
+    return f" {_pick(rng, RELATION_PHRASES[relation])} the {other.colour} {other.shape}"
 
 
 def _pick(rng: np.random.Generator, choices: tuple[str, ...]) -> str:

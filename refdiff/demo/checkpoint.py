@@ -6,6 +6,8 @@ from pathlib import Path
 
 import torch
 
+from refdiff.whole_file import replacing
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -49,7 +51,6 @@ class Checkpoint:
 
     def _save(self, modules: Mapping[str, torch.nn.Module], optimizer: torch.optim.Optimizer, step: int) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        partial = self.file.with_suffix(".partial")
         weights = {name: module.state_dict() for name, module in modules.items()}
-        torch.save({"modules": weights, "optimizer": optimizer.state_dict(), "step": step}, partial)
-        partial.replace(self.file)
+        with replacing(self.file) as partial:
+            torch.save({"modules": weights, "optimizer": optimizer.state_dict(), "step": step}, partial)

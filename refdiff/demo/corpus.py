@@ -18,6 +18,7 @@ from PIL import Image
 from refdiff.demo.refer_form import VALIDATION_SEEDS
 from refdiff.demo.scenes import Scene, SceneStyle, draw_scene
 from refdiff.geometry import square_frame
+from refdiff.whole_file import replacing
 
 SPARSE = SceneStyle(objects=(1, 4), size_shares=(0.2, 0.4, 0.4), kin_share=0.3)
 """Three of four training scenes of the diffusion model hold few objects, so that a caption says most of what is
@@ -164,10 +165,9 @@ def load_or_draw(file: Path, draw: Callable[[int], RecordT], seeds: range, worke
         return pickle.loads(file.read_bytes())  # noqa: S301 the training's own file, in its own work folder
     with ProcessPoolExecutor(workers) as pool:
         records = list(pool.map(draw, seeds, chunksize=20))
-    partial_file = file.with_suffix(".partial")
     file.parent.mkdir(parents=True, exist_ok=True)
-    partial_file.write_bytes(pickle.dumps(records))
-    partial_file.replace(file)
+    with replacing(file) as partial_file:
+        partial_file.write_bytes(pickle.dumps(records))
     return records
 
 

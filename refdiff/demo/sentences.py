@@ -25,13 +25,14 @@ _DIRECTION_PHRASES = {
     "top": ("{} at the top", "{} on top", "top {}", "upper {}", "topmost {}"),
     "bottom": ("{} at the bottom", "{} near the bottom", "bottom {}", "lower {}", "lowest {}"),
 }
-_RELATION_PHRASES = {
+RELATION_PHRASES = {
     "left": ("left of", "to the left of"),
     "right": ("right of", "to the right of"),
     "above": ("above", "over"),
     "below": ("below", "under"),
     "near": ("next to", "beside", "near"),
 }
+"""What people say for each relation."""
 
 
 @dataclass(frozen=True)
@@ -177,7 +178,7 @@ def _claims(scene: Scene, target: int, kind: str) -> list[Claim]:
     return [
         Claim(item.shape, colour, relation=relation, other=(other.colour, other.shape))
         for other in others
-        for relation in _RELATION_PHRASES
+        for relation in RELATION_PHRASES
         for colour in (item.colour, item.colour, None)
         if related(item, other, relation)
     ]
@@ -200,7 +201,7 @@ def _words(claim: Claim, rng: np.random.Generator) -> str:
     if claim.direction:
         text = _pick(rng, _DIRECTION_PHRASES[claim.direction]).format(text)
     if claim.relation and claim.other:
-        text = f"{text} {_pick(rng, _RELATION_PHRASES[claim.relation])} the {' '.join(claim.other)}"
+        text = f"{text} {_pick(rng, RELATION_PHRASES[claim.relation])} the {' '.join(claim.other)}"
     return f"the {text}" if rng.random() < 0.6 else text
 
 

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refdiff.errors import OutputError
+from refdiff.whole_file import replacing
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MASKS = {".png": "PNG"}
@@ -58,12 +59,10 @@ def write_whole(path: Path, content: bytes) -> None:
     Raises:
         OutputError: It cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
     try:
-        partial.write_bytes(content)
-        partial.replace(path)
+        with replacing(path) as partial:
+            partial.write_bytes(content)
     except OSError as error:
-        partial.unlink(missing_ok=True)
         raise OutputError(
             f"{path}: cannot be written ({error.strerror or error}); make room or choose another place"
         ) from error

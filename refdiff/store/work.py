@@ -20,6 +20,7 @@ from filelock import FileLock, Timeout
 
 from refdiff.errors import RefdiffError, StoreError
 from refdiff.store.fingerprint import digest_facts, digest_file
+from refdiff.whole_file import replacing
 
 WORK = Path(".work")
 
@@ -188,9 +189,8 @@ def translate_write_errors(where: Path) -> Iterator[None]:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    partial.write_text(json.dumps(content, sort_keys=True, indent=1), encoding="utf-8")
-    partial.replace(path)
+    with replacing(path) as partial:
+        partial.write_text(json.dumps(content, sort_keys=True, indent=1), encoding="utf-8")
 
 
 def _link_or_copy(source: Path, place: Path) -> None:
