@@ -21,9 +21,13 @@ def test_the_new_content_takes_the_place_of_the_old(tmp_path: Path) -> None:
 def test_a_failed_write_leaves_the_old_content_alone(tmp_path: Path, failure: type[BaseException]) -> None:
     file = tmp_path / "table.txt"
     file.write_text("old")
-    writing = replacing(file)
-    writing.__enter__().write_text("ne")
     with pytest.raises(failure):
-        writing.__exit__(failure, failure(), None)
+        _fail_half_way(file, failure)
     assert file.read_text() == "old"
     assert [*tmp_path.iterdir()] == [file]
+
+
+def _fail_half_way(file: Path, failure: type[BaseException]) -> None:
+    with replacing(file) as partial:
+        partial.write_text("ne")
+        raise failure
