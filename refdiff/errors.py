@@ -82,6 +82,28 @@ class ShardCorruptError(StoreError, OSError):
     """A shard's content does not have the digest or checksum recorded for it."""
 
 
+class ShardsFailedError(StoreError):
+    """Some shards of a store could not be computed; the others are done and kept.
+
+    Args:
+        where: The work folder.
+        shards: One line for each that failed: number, images, reason.
+        total: Shards that were to be computed or were there.
+        shown: How many lines the message holds at most; all are kept in `shards`.
+    """
+
+    def __init__(self, where: str, shards: Sequence[str], total: int, shown: int = 20) -> None:
+        self.shards = tuple(shards)
+        lines = [f"  {line}" for line in self.shards[:shown]]
+        if len(self.shards) > shown:
+            lines.append(f"  ... and {len(self.shards) - shown} more")
+        head = (
+            f"{where}: {len(self.shards)} of {total} shards could not be computed, the others are done and kept; "
+            "see to the reasons and run the same command again"
+        )
+        super().__init__("\n".join([head, *lines]))
+
+
 class ArtifactMissingError(StoreError, FileNotFoundError):
     """A file that an earlier stage makes is not there."""
 

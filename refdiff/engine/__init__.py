@@ -1,0 +1,1 @@
+"""Shards in parallel: in this process, in several, or on a Dask cluster; the same files come out of each."""

@@ -1,0 +1,209 @@
+"""Every engine makes the same files, whatever its workers go through."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from refdiff.engine.run import run_shards
+from refdiff.engine.settings import Engine, EngineSettings, Kind, Part
+from refdiff.errors import ModelError, ShardsFailedError, StoreError
+from tests.engine.squares import Squares
+
+SHARDS = range(12)
+WANTED = [str(shard**2) for shard in SHARDS]
+
+
+def engine(kind: Kind, address: str | None = None, part: str = "1/1", attempts: int = 3) -> Engine:
+    settings = EngineSettings(kind=kind, workers=2, address=address, accelerators=(), attempts=attempts)
+    return Engine(settings, Part.parse(part))
+
+
+def unwatched(done: int) -> None:
+    """For runs whose progress nobody looks at."""
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    """The address of a real Dask cluster of two worker processes."""
+    distributed = pytest.importorskip("distributed")
+    with distributed.LocalCluster(
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="ERROR"
+    ) as cluster:
+        yield cluster.scheduler_address
+
+
+@pytest.fixture(params=["serial", "processes", "dask"])
+def any_engine(request: pytest.FixtureRequest) -> Engine:
+    kind: Kind = request.param
+    return engine(kind, address=request.getfixturevalue("scheduler") if kind == "dask" else None)
+
+
+@pytest.fixture(params=["processes", "dask"])
+def many_workers(request: pytest.FixtureRequest) -> Engine:
+    kind: Kind = request.param
+    return engine(kind, address=request.getfixturevalue("scheduler") if kind == "dask" else None)
+
+
+def test_every_engine_makes_the_same_files(tmp_path: Path, any_engine: Engine) -> None:
+    job, seen = Squares(tmp_path), []
+    run_shards(job, SHARDS, any_engine, seen.append)
+    assert job.content(SHARDS) == WANTED
+    assert seen[-1] == len(SHARDS)
+    assert seen == sorted(seen)
+    assert not (tmp_path / "queue").exists()
+
+
+def test_a_model_is_loaded_once_a_worker(tmp_path: Path, many_workers: Engine) -> None:
+    job = Squares(tmp_path, seconds=0.05)
+    run_shards(job, SHARDS, many_workers, unwatched)
+    assert 1 <= len(job.pids()) <= 2
+    assert len(set(job.pids())) == len(job.pids())
+    assert os.getpid() not in job.pids()
+
+
+def test_only_what_is_missing_is_computed(tmp_path: Path, any_engine: Engine) -> None:
+    job = Squares(tmp_path)
+    for shard in (0, 3, 4):
+        job.file(shard).write_text("kept")
+    run_shards(job, SHARDS, any_engine, unwatched)
+    assert [job.file(shard).read_text() for shard in (0, 3, 4)] == ["kept"] * 3
+    assert job.file(5).read_text() == "25"
+
+
+def test_nothing_is_started_when_nothing_is_missing(tmp_path: Path, any_engine: Engine) -> None:
+    job = Squares(tmp_path)
+    for shard in SHARDS:
+        job.file(shard).write_text("kept")
+    run_shards(job, SHARDS, any_engine, unwatched)
+    assert not (tmp_path / "starts").exists()
+
+
+def test_a_shard_whose_worker_dies_is_done_again(tmp_path: Path, many_workers: Engine) -> None:
+    job = Squares(tmp_path)
+    job.plan("dies", 2, times=1)
+    job.plan("dies", 7, times=2)
+    run_shards(job, SHARDS, many_workers, unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+def test_a_shard_that_always_kills_is_given_up_with_its_images(tmp_path: Path, many_workers: Engine) -> None:
+    job = Squares(tmp_path)
+    job.plan("dies", 5, times=99)
+    with pytest.raises(ShardsFailedError, match=r"shard 5 \(images 5a, 5b\): its worker was killed") as caught:
+        run_shards(job, SHARDS, many_workers, unwatched)
+    assert len(caught.value.shards) == 1
+    others = [shard for shard in SHARDS if shard != 5]
+    assert [job.file(shard).read_text() for shard in others] == [str(shard**2) for shard in others]
+    assert (tmp_path / "dies-5").read_text() == "96", "three attempts"
+
+
+def test_a_defect_in_one_shard_is_tried_three_times_and_named(tmp_path: Path, any_engine: Engine) -> None:
+    job = Squares(tmp_path)
+    job.plan("breaks", 5, times=99)
+    job.plan("breaks", 8, times=2)
+    with pytest.raises(ShardsFailedError, match=r"shard 5 .*: RuntimeError: a defect \(squares.py:\d+\)"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    assert (tmp_path / "breaks-5").read_text() == "96"
+    assert job.file(8).read_text() == "64"
+
+
+def test_what_cannot_be_mended_by_trying_again_is_tried_once(tmp_path: Path, any_engine: Engine) -> None:
+    job = Squares(tmp_path)
+    job.plan("refuses", 5, times=99)
+    with pytest.raises(ShardsFailedError, match="photo of 5 is gone"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    assert (tmp_path / "refuses-5").read_text() == "98"
+    (tmp_path / "refuses-5").unlink()
+    run_shards(job, SHARDS, any_engine, unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+def test_a_full_disk_ends_the_run(tmp_path: Path, any_engine: Engine) -> None:
+    job = Squares(tmp_path)
+    for shard in SHARDS:
+        job.plan("full", shard, times=99)
+    with pytest.raises(StoreError, match="disk is full"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    assert not any(job.is_done(shard) for shard in SHARDS)
+
+
+def test_workers_killed_from_outside_lose_nothing(tmp_path: Path, many_workers: Engine) -> None:
+    job, killed = Squares(tmp_path, seconds=0.1), 0
+
+    def kill_now_and_then() -> None:
+        nonlocal killed
+        seen: set[int] = set()
+        while killed < 5 and not all(job.is_done(shard) for shard in SHARDS):
+            time.sleep(0.3)
+            for pid in [pid for pid in job.pids() if pid not in seen][-1:]:
+                seen.add(pid)
+                with contextlib.suppress(ProcessLookupError):  # ended with the one that was killed before
+                    os.kill(pid, signal.SIGKILL)
+                    killed += 1
+
+    killer = threading.Thread(target=kill_now_and_then)
+    killer.start()
+    # More attempts than kills: all of them may hit the same shard.
+    patient = engine(many_workers.settings.kind, many_workers.settings.address, attempts=6)
+    run_shards(job, SHARDS, patient, unwatched)
+    killer.join()
+    assert killed
+    assert job.content(SHARDS) == WANTED
+
+
+def test_parts_share_the_shards_among_them(tmp_path: Path) -> None:
+    job = Squares(tmp_path)
+    run_shards(job, SHARDS, engine("serial", part="2/3"), unwatched)
+    assert [shard for shard in SHARDS if job.is_done(shard)] == [1, 4, 7, 10]
+    for part in ("1/3", "3/3"):
+        run_shards(job, SHARDS, engine("serial", part=part), unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+def test_a_dask_address_where_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("distributed")
+    monkeypatch.setattr("refdiff.engine.cluster.CONNECT_SECONDS", 1)
+    with pytest.raises(ModelError, match="no Dask scheduler answers there"):
+        run_shards(Squares(tmp_path), SHARDS, engine("dask", address="tcp://127.0.0.1:9"), unwatched)
+
+
+def test_each_worker_has_an_accelerator_of_its_own(tmp_path: Path) -> None:
+    """In processes of their own: a process keeps what it took."""
+    script = (
+        "import os, sys, time; from refdiff.engine.accelerators import take_accelerator as take\n"
+        "from refdiff.errors import ModelError\n"
+        "try: print(take(('4', '7')), os.environ['CUDA_VISIBLE_DEVICES'], flush=True)\n"
+        "except ModelError as error: print(error, flush=True)\n"
+        "sys.stdin.read()"
+    )
+    environment = {**os.environ, "TMPDIR": str(tmp_path)}
+    workers = []
+    said = []
+    for _ in range(3):
+        worker = subprocess.Popen(
+            [sys.executable, "-c", script], stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=environment, text=True
+        )
+        assert worker.stdout is not None
+        said.append(worker.stdout.readline().strip())
+        workers.append(worker)
+    assert said[:2] == ["4 4", "7 7"]
+    assert "4, 7 are all taken" in said[2]
+    workers[0].kill()
+    workers[0].wait()
+    again = subprocess.run(
+        [sys.executable, "-c", script], input="", capture_output=True, env=environment, text=True, check=True
+    )
+    assert again.stdout.strip() == "4 4"
+    for worker in workers[1:]:
+        worker.communicate("")
+    for stream in (workers[0].stdin, workers[0].stdout):
+        assert stream is not None
+        stream.close()
