@@ -5,7 +5,7 @@ its worker died too often.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any
 
 from refdiff.engine.job import ShardJob
@@ -14,6 +14,8 @@ from refdiff.engine.worker import work_off
 from refdiff.errors import ModelError
 
 CONNECT_SECONDS = 30
+POLL_SECONDS = 1.0
+EMPTY_LOOKS = 5  # in a row: a worker that died is started again within them
 
 _SETTINGS = {
     # A task goes back to the queue as often as its worker dies; the shards count their attempts themselves. A scheduler
@@ -40,24 +42,35 @@ def run_on_cluster(
         RefdiffError: What keeps every shard from being computed.
     """
     queue = ShardQueue(job, arguments[0])
-    with _connect(address, workers) as client:
-        while left := len(queue.open_shards(shards)):
-            _run_loops(client, min(workers, left), (job, shards, *arguments, True))
+    while queue.open_shards(shards):
+        with _connect(address, workers) as client:
+            while left := len(queue.open_shards(shards)):
+                if not _run_loops(client, min(workers, left), (job, shards, *arguments, True), address is None):
+                    break
 
 
-def _run_loops(client: Any, count: int, arguments: tuple[Any, ...]) -> None:
+def _run_loops(client: Any, count: int, arguments: tuple[Any, ...], is_local: bool) -> bool:
+    """Run loops to their ends; False when a local cluster is without workers, which it will not start again."""
     from distributed import KilledWorker, wait
 
     loops = [client.submit(work_off, *arguments, pure=False) for _ in range(count)]
     try:
-        wait(loops)
-        for loop in loops:
+        looks_empty = 0
+        while looks_empty < EMPTY_LOOKS:
             try:
+                wait(loops, timeout=POLL_SECONDS)
+                break
+            except TimeoutError:
+                is_empty = is_local and not client.scheduler_info(n_workers=-1)["workers"]
+                looks_empty = looks_empty + 1 if is_empty else 0
+        else:
+            return False
+        for loop in loops:
+            with suppress(KilledWorker):  # its workers died too often for this scheduler; it is sent again
                 error = loop.result()
-            except KilledWorker:
-                continue
-            if error is not None:
-                raise error
+                if error is not None:
+                    raise error
+        return True
     finally:
         client.cancel(loops)
 
@@ -78,7 +91,7 @@ def _connect(address: str | None, workers: int) -> Iterator[Any]:
         cluster: Any = address
         if address is None:
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="ERROR"
+                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs="ERROR"
             )
         try:
             client = Client(cluster, timeout=CONNECT_SECONDS)

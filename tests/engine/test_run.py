@@ -35,7 +35,7 @@ def scheduler() -> Iterator[str]:
     """The address of a real Dask cluster of two worker processes."""
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(
-        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None, silence_logs="ERROR"
+        n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs="ERROR"
     ) as cluster:
         yield cluster.scheduler_address
 
@@ -135,7 +135,8 @@ def test_a_full_disk_ends_the_run(tmp_path: Path, any_engine: Engine) -> None:
     assert not any(job.is_done(shard) for shard in SHARDS)
 
 
-def test_workers_killed_from_outside_lose_nothing(tmp_path: Path, many_workers: Engine) -> None:
+@pytest.mark.parametrize("kind", ["processes", "dask"])
+def test_workers_killed_from_outside_lose_nothing(tmp_path: Path, kind: Kind) -> None:
     job, killed = Squares(tmp_path, seconds=0.1), 0
 
     def kill_now_and_then() -> None:
@@ -152,8 +153,7 @@ def test_workers_killed_from_outside_lose_nothing(tmp_path: Path, many_workers: 
     killer = threading.Thread(target=kill_now_and_then)
     killer.start()
     # More attempts than kills: all of them may hit the same shard.
-    patient = engine(many_workers.settings.kind, many_workers.settings.address, attempts=6)
-    run_shards(job, SHARDS, patient, unwatched)
+    run_shards(job, SHARDS, engine(kind, attempts=6), unwatched)
     killer.join()
     assert killed
     assert job.content(SHARDS) == WANTED
