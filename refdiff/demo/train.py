@@ -21,7 +21,7 @@ from refdiff.demo.refer_form import VALIDATION_SEEDS
 from refdiff.demo.train_clip import ClipRecipe, make_clip, save_clip, train_clip
 from refdiff.demo.train_sd import (
     DiffusionRecipe,
-    encode_canvases,
+    encode_corpus,
     make_text_encoder,
     make_unet,
     make_vae,
@@ -30,37 +30,37 @@ from refdiff.demo.train_sd import (
     train_vae,
 )
 
-SCENES = range(VALIDATION_SEEDS.stop, VALIDATION_SEEDS.stop + 4000)
-"""Seeds of the diffusion model's training scenes."""
 CROPPED = range(VALIDATION_SEEDS.stop + 100_000, VALIDATION_SEEDS.stop + 103_500)
 """Seeds of the scenes whose crops CLIP learns from."""
 
 
-def train_diffusion(out: Path, work: Path, recipe: DiffusionRecipe, scenes: range, workers: int) -> None:
+def train_diffusion(out: Path, work: Path, recipe: DiffusionRecipe, workers: int) -> None:
     """Train the Stable Diffusion of a recipe and write it to `out`.
 
     Args:
         out: Folder of the pipeline.
         work: Folder of corpora, checkpoints and logs.
         recipe: The recipe.
-        scenes: Seeds of the training scenes.
         workers: Processes that draw scenes.
     """
     from transformers import CLIPTokenizer
 
     from refdiff.demo.tokenizer import write_tokenizer
 
-    records = load_or_draw(work / "scenes.pkl", scene_drawer(recipe.canvas_px), scenes, workers)
-    canvases = np.stack([record.canvas for record in records])
+    drawn = [
+        load_or_draw(work / f"scenes-{number}.pkl", scene_drawer(recipe.canvas_px), cycle.scenes, workers)
+        for number, cycle in enumerate(recipe.cycles, 1)
+    ]
+    canvases = np.stack([record.canvas for record in drawn[0]])
     vae = make_vae(recipe)
     _follow("vae", train_vae(vae, canvases, recipe, Checkpoint(work / "vae.pt")), work / "vae.jsonl")
     vae.eval().requires_grad_(False)
-    latents = encode_canvases(vae, canvases)
-    scale = 1.0 / float(latents[0].std())
+    corpora = [encode_corpus(vae, records) for records in drawn]
+    scale = 1.0 / float(corpora[0].means.std())
     write_tokenizer(work / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(work / "tokenizer")
     unet, text_encoder = make_unet(recipe), make_text_encoder(recipe, tokenizer)
-    steps = train_unet(unet, text_encoder, tokenizer, records, latents, scale, recipe, Checkpoint(work / "unet.pt"))
+    steps = train_unet(unet, text_encoder, tokenizer, corpora, scale, recipe, Checkpoint(work / "unet.pt"))
     _follow("unet", steps, work / "unet.jsonl")
     vae.register_to_config(scaling_factor=scale)
     # Only now: a tokenizer beside weights that were trained with another one would give them other words.
@@ -69,7 +69,7 @@ def train_diffusion(out: Path, work: Path, recipe: DiffusionRecipe, scenes: rang
 
 
 def train_contrastive(out: Path, work: Path, recipe: ClipRecipe, scenes: range, workers: int) -> None:
-    """Train the CLIP of a recipe and write it to `out`; arguments as for `train_diffusion`."""
+    """Train the CLIP of a recipe on crops of the scenes of some seeds and write it to `out`."""
     records = load_or_draw(work / "crops.pkl", crop_drawer(recipe.image_px), scenes, workers)
     model = make_clip(recipe)
     _follow("clip", train_clip(model, records, recipe, Checkpoint(work / "clip.pt")), work / "clip.jsonl")
@@ -120,7 +120,7 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
     if arguments.only != "clip":
-        train_diffusion(arguments.out / "sd", arguments.work, DiffusionRecipe(), SCENES, arguments.workers)
+        train_diffusion(arguments.out / "sd", arguments.work, DiffusionRecipe(), arguments.workers)
     if arguments.only != "sd":
         train_contrastive(arguments.out / "clip", arguments.work, ClipRecipe(), CROPPED, arguments.workers)
     publish_log(arguments.work, arguments.out)

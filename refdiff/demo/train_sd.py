@@ -3,7 +3,7 @@
 Ordinary diffusion training: noise is predicted from captions. No mask is read by any loss.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,31 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 from refdiff.demo.captions import scene_caption
 from refdiff.demo.checkpoint import Checkpoint
 from refdiff.demo.corpus import SceneRecord
+from refdiff.demo.refer_form import VALIDATION_SEEDS
+
+
+@dataclass(frozen=True)
+class Cycle:
+    """A stretch of the U-Net's training on scenes of its own.
+
+    Attributes:
+        scenes: Seeds of the scenes.
+        steps: Steps.
+        rate: Greatest learning rate; it is reached after `WARM_UP` steps and falls along a cosine.
+    """
+
+    scenes: range
+    steps: int
+    rate: float
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step, counted from the cycle's first."""
+        slope = FLOOR + (1 - FLOOR) * 0.5 * (1 + float(np.cos(np.pi * step / self.steps)))
+        return self.rate * min(1.0, (step + 1) / WARM_UP) * slope
+
+
+WARM_UP, FLOOR = 150, 0.05
+_FIRST = VALIDATION_SEEDS.stop
 
 
 @dataclass(frozen=True)
@@ -34,11 +59,12 @@ class DiffusionRecipe:
         vae_steps: Steps of the autoencoder.
         vae_batch: Canvases in such a step.
         vae_rate: Its greatest learning rate.
-        steps: Steps of the U-Net and the text encoder.
+        cycles: Stretches of the training of the U-Net and the text encoder. The second has scenes that the first has
+            not: going on with the same ones made the model point worse.
         batch: Canvases in such a step.
-        rate: Their greatest learning rate.
         caption_dropout: Share of captions that are left empty, for guidance.
-        low_noise_share: Share of timesteps below 150; the others lie between 150 and 970.
+        low_noise_share: Share of timesteps below 300; the others lie between 300 and 980, where so little is left of
+            the picture that the caption helps.
         snr_limit: Greatest signal-to-noise ratio that counts in full (min-SNR weighting, arXiv 2303.09556).
         seed: Seed of the weights and of every step's draws.
     """
@@ -51,17 +77,19 @@ class DiffusionRecipe:
     vae_steps: int = 420
     vae_batch: int = 16
     vae_rate: float = 3e-3
-    steps: int = 2400
+    cycles: tuple[Cycle, ...] = (
+        Cycle(range(_FIRST, _FIRST + 10_000), steps=3400, rate=1.2e-3),
+        Cycle(range(_FIRST + 10_000, _FIRST + 20_000), steps=1800, rate=8e-4),
+    )
     batch: int = 32
-    rate: float = 1.2e-3
     caption_dropout: float = 0.1
-    low_noise_share: float = 0.1
+    low_noise_share: float = 0.15
     snr_limit: float = 5.0
     seed: int = 0
 
 
 LATENT_CHANNELS = 4
-LOW_NOISE, MOST_NOISE = 150, 970
+LOW_NOISE, MOST_NOISE = 300, 980
 
 
 def make_vae(recipe: DiffusionRecipe) -> AutoencoderKL:
@@ -158,6 +186,26 @@ def train_vae(
         yield step, loss.item()
 
 
+@dataclass(frozen=True)
+class Corpus:
+    """Training scenes as the U-Net sees them.
+
+    Attributes:
+        records: The scenes.
+        means: Mean of each scene's posterior, float32, n 4 latent latent, not yet scaled.
+        deviations: Its deviation, the same shape.
+    """
+
+    records: Sequence[SceneRecord]
+    means: torch.Tensor
+    deviations: torch.Tensor
+
+
+def encode_corpus(vae: AutoencoderKL, records: Sequence[SceneRecord]) -> Corpus:
+    """Scenes with the posteriors that an autoencoder has for them."""
+    return Corpus(records, *encode_canvases(vae, np.stack([record.canvas for record in records])))
+
+
 @torch.no_grad()
 def encode_canvases(vae: AutoencoderKL, canvases: NDArray[np.uint8]) -> tuple[torch.Tensor, torch.Tensor]:
     """Mean and deviation of the posterior of each canvas, float32, n 4 latent latent (not yet scaled)."""
@@ -173,8 +221,7 @@ def train_unet(
     unet: UNet2DConditionModel,
     text_encoder: CLIPTextModel,
     tokenizer: CLIPTokenizer,
-    records: list[SceneRecord],
-    latents: tuple[torch.Tensor, torch.Tensor],
+    corpora: Sequence["Corpus"],
     scale: float,
     recipe: DiffusionRecipe,
     checkpoint: Checkpoint,
@@ -185,8 +232,7 @@ def train_unet(
         unet: Changed in place.
         text_encoder: Changed in place.
         tokenizer: The demo's tokenizer.
-        records: The training scenes.
-        latents: Mean and deviation of each scene's posterior, from `encode_canvases`.
+        corpora: The scenes of each of the recipe's cycles.
         scale: Factor that gives the latents unit deviation.
         recipe: The recipe.
         checkpoint: Where the state is kept; training goes on from what it holds.
@@ -194,26 +240,30 @@ def train_unet(
     scheduler = make_scheduler()
     kept = scheduler.alphas_cumprod
     ratios = kept / (1 - kept)
-    means, deviations = latents
+    plan = [
+        (cycle, corpus, step)
+        for cycle, corpus in zip(recipe.cycles, corpora, strict=True)
+        for step in range(cycle.steps)
+    ]
     parameters = [*unet.parameters(), *text_encoder.parameters()]
-    optimizer = torch.optim.AdamW(parameters, lr=recipe.rate, weight_decay=0.01, betas=(0.9, 0.99))
-    for step in checkpoint.steps({"unet": unet, "text_encoder": text_encoder}, optimizer, recipe.steps):
-        slope = 0.05 + 0.95 * 0.5 * (1 + float(np.cos(np.pi * step / recipe.steps)))
+    optimizer = torch.optim.AdamW(parameters, lr=recipe.cycles[0].rate, weight_decay=0.01, betas=(0.9, 0.99))
+    for step in checkpoint.steps({"unet": unet, "text_encoder": text_encoder}, optimizer, len(plan)):
+        cycle, corpus, step_of_cycle = plan[step]
         for group in optimizer.param_groups:
-            group["lr"] = recipe.rate * min(1.0, (step + 1) / 150) * slope
+            group["lr"] = cycle.rate_at(step_of_cycle)
         rng = np.random.default_rng([recipe.seed, 2, step])
         generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-        chosen = rng.integers(len(records), size=recipe.batch)
+        chosen = rng.integers(len(corpus.records), size=recipe.batch)
         captions = [
-            "" if rng.random() < recipe.caption_dropout else scene_caption(rng, records[int(index)].objects)
+            "" if rng.random() < recipe.caption_dropout else scene_caption(rng, corpus.records[int(index)].objects)
             for index in chosen
         ]
         low = rng.random(recipe.batch) < recipe.low_noise_share
         timesteps = torch.from_numpy(
             np.where(low, rng.integers(0, LOW_NOISE, recipe.batch), rng.integers(LOW_NOISE, MOST_NOISE, recipe.batch))
         )
-        mean = means[chosen]
-        clean = (mean + deviations[chosen] * torch.randn(mean.shape, generator=generator)) * scale
+        mean = corpus.means[chosen]
+        clean = (mean + corpus.deviations[chosen] * torch.randn(mean.shape, generator=generator)) * scale
         noise = torch.randn(clean.shape, generator=generator)
         noisy = scheduler.add_noise(clean, noise, timesteps)  # pyright: ignore[reportArgumentType]
         states = text_encoder(tokenize(tokenizer, captions))[0]

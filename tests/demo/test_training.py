@@ -16,8 +16,9 @@ from refdiff.demo.refer_form import VALIDATION_SEEDS
 from refdiff.demo.tokenizer import WORDS, write_tokenizer
 from refdiff.demo.train_clip import ClipRecipe, Content, encode_short_text, make_clip, train_clip
 from refdiff.demo.train_sd import (
+    Cycle,
     DiffusionRecipe,
-    encode_canvases,
+    encode_corpus,
     make_text_encoder,
     make_unet,
     make_vae,
@@ -25,17 +26,19 @@ from refdiff.demo.train_sd import (
     train_vae,
 )
 
+FIRST = VALIDATION_SEEDS.stop
 SMALL = DiffusionRecipe(
-    canvas_px=32, vae_channels=(8, 8, 8), unet_channels=(16, 16, 16), text_width=16, vae_batch=2, batch=2, steps=4,
-    vae_steps=4,
+    canvas_px=32, vae_channels=(8, 8, 8), unet_channels=(16, 16, 16), text_width=16, vae_batch=2, batch=2,
+    cycles=(Cycle(range(FIRST, FIRST + 3), 3, 1e-3), Cycle(range(FIRST + 3, FIRST + 5), 2, 1e-3)), vae_steps=4,
 )  # fmt: skip
 SMALL_CLIP = ClipRecipe(image_px=16, width=32, layers=1, text_width=16, text_layers=1, embed=8, steps=4, batch=6)
 
 
 def test_training_scenes_are_never_evaluated() -> None:
-    for seeds in (train.SCENES, train.CROPPED):
-        assert not set(seeds) & set(VALIDATION_SEEDS)
-    assert not set(train.SCENES) & set(train.CROPPED)
+    scenes = [set(cycle.scenes) for cycle in DiffusionRecipe().cycles] + [set(train.CROPPED)]
+    for number, seeds in enumerate(scenes):
+        assert not seeds & set(VALIDATION_SEEDS)
+        assert not any(seeds & others for others in scenes[:number])
 
 
 def test_a_corpus_of_validation_seeds_is_refused(tmp_path: Path) -> None:
@@ -65,16 +68,16 @@ def test_the_tokenizer_is_the_same_on_every_run(tmp_path: Path) -> None:
 def _train(folder: Path, stop_after: int | None) -> dict[str, torch.Tensor]:
     """A few steps of each training, from what the folder holds; the final weights by name."""
     torch.set_num_threads(1)
-    records = [training_scene(VALIDATION_SEEDS.stop + number, SMALL.canvas_px) for number in range(4)]
-    canvases = np.stack([record.canvas for record in records])
+    drawn = [[training_scene(seed, SMALL.canvas_px) for seed in cycle.scenes] for cycle in SMALL.cycles]
+    canvases = np.stack([record.canvas for record in drawn[0]])
     vae = make_vae(SMALL)
     for _ in itertools.islice(train_vae(vae, canvases, SMALL, Checkpoint(folder / "vae.pt", 1)), stop_after):
         pass
     write_tokenizer(folder / "tokenizer")
     tokenizer = CLIPTokenizer.from_pretrained(folder / "tokenizer")
     unet, text_encoder = make_unet(SMALL), make_text_encoder(SMALL, tokenizer)
-    latents = encode_canvases(vae, canvases)
-    steps = train_unet(unet, text_encoder, tokenizer, records, latents, 1.0, SMALL, Checkpoint(folder / "unet.pt", 1))
+    corpora = [encode_corpus(vae, records) for records in drawn]
+    steps = train_unet(unet, text_encoder, tokenizer, corpora, 1.0, SMALL, Checkpoint(folder / "unet.pt", 1))
     for _ in itertools.islice(steps, stop_after):
         pass
     clip = make_clip(SMALL_CLIP)
@@ -90,7 +93,7 @@ def _train(folder: Path, stop_after: int | None) -> dict[str, torch.Tensor]:
 def test_an_interrupted_training_ends_with_the_same_bits(tmp_path: Path) -> None:
     whole = _train(tmp_path / "whole", None)
     before = torch.load(tmp_path / "whole" / "unet.pt", weights_only=True)["step"]
-    assert before == SMALL.steps
+    assert before == sum(cycle.steps for cycle in SMALL.cycles)
     resumed = _interrupted(tmp_path)
     assert whole.keys() == resumed.keys()
     for name, value in whole.items():
@@ -100,8 +103,7 @@ def test_an_interrupted_training_ends_with_the_same_bits(tmp_path: Path) -> None
 def _interrupted(tmp_path: Path) -> dict[str, torch.Tensor]:
     """The autoencoder is finished first, as in the real training; each training stops once in the middle."""
     folder = tmp_path / "parts"
-    records = [training_scene(VALIDATION_SEEDS.stop + number, SMALL.canvas_px) for number in range(4)]
-    canvases = np.stack([record.canvas for record in records])
+    canvases = np.stack([training_scene(seed, SMALL.canvas_px).canvas for seed in SMALL.cycles[0].scenes])
     for stop_after in (3, None):
         steps = train_vae(make_vae(SMALL), canvases, SMALL, Checkpoint(folder / "vae.pt", 1))
         for _ in itertools.islice(steps, stop_after):
@@ -143,3 +145,14 @@ def test_the_models_in_the_repository_are_small_half_precision_and_load() -> Non
     assert {name.split(".")[0] for name in cross} == {"down_blocks", "mid_block", "up_blocks"}
     model, _, _ = open_clip.create_model_and_transforms(f"local-dir:{CLIP}")
     assert getattr(model.visual, "image_size", None) in (64, (64, 64))
+
+
+def test_the_rate_of_each_cycle_rises_shortly_and_falls_along_a_cosine() -> None:
+    for cycle in DiffusionRecipe().cycles:
+        rates = [cycle.rate_at(step) for step in range(cycle.steps)]
+        top = int(np.argmax(rates))
+        assert rates[0] < 0.01 * cycle.rate
+        assert 0.95 * cycle.rate < rates[top] <= cycle.rate
+        assert top < 200
+        assert (np.diff(rates[top:]) < 0).all()
+        assert rates[-1] < 0.051 * cycle.rate
