@@ -11,6 +11,7 @@ each computes is claimed first (see `refdiff.store.claims`).
 import json
 import shutil
 import time
+from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,25 +106,11 @@ class Pool:
             StoreError: The pool cannot be written.
         """
         computed = 0
-        while True:
-            with translate_write_errors(self.path), self._claims.registry():
-                missing, others = self._missing(tasks), self._claims.living()
-                if not others:
-                    self._shards.sweep()
-                taken = frozenset[str]().union(*(other.keys for other in others))
-                batch = [task for task in missing if taken.isdisjoint(task.items)][:SHARD_PHOTOS]
-                claim = self._claims.make([key for task in batch for key in task.items]) if batch else None
-            there = len(tasks) - len(missing)
-            report(there)
-            if claim is not None:
-                try:
-                    computed += self._compute(batch, compute, lambda more, there=there: report(there + more))
-                finally:
-                    claim.end()
-            elif missing:
-                self._claims.wait(_first_of(others, missing), str(self.path))
-            else:
-                return computed
+        while waiting := self._missing(tasks):  # a second time only where a shard was damaged meanwhile
+            report(len(tasks) - len(waiting))
+            computed += self._fill_missing(deque(waiting), compute, lambda left: report(len(tasks) - left))
+        report(len(tasks))
+        return computed
 
     def read(self, key: str) -> dict[str, Any]:
         """The item of a key that `fill` was asked for: an Arrow scalar for each column, not copied.
@@ -156,6 +143,37 @@ class Pool:
         with FileLock(self.path.parent / f"{self._name}.lock"):
             yield
 
+    def _fill_missing(self, waiting: deque[PhotoTask], compute: Compute, report: Callable[[int], None]) -> int:
+        """Claim and compute a shard after the other; what others have claimed is looked at again later."""
+        computed = 0
+        while waiting:
+            with translate_write_errors(self.path), self._claims.registry():
+                self._shards.refresh()
+                others = self._claims.living()
+                if not others:
+                    self._shards.sweep()
+                batch, claimed = self._choose(waiting, frozenset[str]().union(*(other.keys for other in others)))
+                claim = self._claims.make([key for task in batch for key in task.items]) if batch else None
+            waiting.extend(claimed)
+            if claim is not None:
+                try:
+                    left = len(waiting) + len(batch)
+                    computed += self._compute(batch, compute, lambda done, left=left: report(left - done))
+                finally:
+                    claim.end()
+            elif claimed:
+                self._claims.wait(_first_of(others, claimed), str(self.path))
+        return computed
+
+    def _choose(self, waiting: deque[PhotoTask], taken: Collection[str]) -> tuple[list[PhotoTask], list[PhotoTask]]:
+        """Take tasks for a shard, and those before them that others compute; what is there by now is left out."""
+        batch: list[PhotoTask] = []
+        claimed: list[PhotoTask] = []
+        while waiting and len(batch) < SHARD_PHOTOS:
+            for task in self._narrow([waiting.popleft()]):
+                (claimed if any(key in taken for key in task.items) else batch).append(task)
+        return batch, claimed
+
     def _compute(self, tasks: Sequence[PhotoTask], compute: Compute, report: Callable[[int], None]) -> int:
         """Compute and write; whatever ends it, what was computed until then is kept."""
         rows: list[Mapping[str, Row]] = []
@@ -165,8 +183,8 @@ class Pool:
                 rows.append(made)
                 size += sum(getattr(value, "nbytes", 0) for row in made.values() for value in row.values())
                 if time.monotonic() - since >= SHARD_SECONDS or size >= SHARD_BYTES:
-                    self._shards.write(rows)
-                    rows, size, since = [], 0, time.monotonic()
+                    full, rows, size, since = rows, [], 0, time.monotonic()
+                    self._shards.write(full)
                 report(done)
         finally:
             if rows:
@@ -174,14 +192,19 @@ class Pool:
         return done
 
     def _missing(self, tasks: Sequence[PhotoTask]) -> list[PhotoTask]:
-        """The tasks with those of their items that are not there, whole."""
-        self._shards.refresh()
-        missing = []
+        """What of the tasks is not there, whole."""
+        with translate_write_errors(self.path):
+            self._shards.refresh()
+            return self._narrow(tasks)
+
+    def _narrow(self, tasks: Sequence[PhotoTask]) -> list[PhotoTask]:
+        """The tasks with those of their items that are not there."""
+        narrowed = []
         for task in tasks:
             items = {key: item for key, item in task.items.items() if not self._shards.has(key)}
             if items:
-                missing.append(PhotoTask(task.image_index, items))
-        return missing
+                narrowed.append(PhotoTask(task.image_index, items))
+        return narrowed
 
 
 def _first_of(claims: Collection[LivingClaim], missing: Sequence[PhotoTask]) -> LivingClaim:

@@ -68,10 +68,13 @@ class PoolShards:
         Raises:
             ShardCorruptError: It is not there.
         """
-        place = self._index.get(key)
-        if place is None:
-            raise ShardCorruptError(f"{self._folder}: an item is gone; run the same command again, which computes it")
-        batch = self._reader(place.shard).get_batch(place.batch)
+        try:
+            place = self._index[key]
+            batch = self._reader(place.shard).get_batch(place.batch)
+        except (KeyError, OSError, pa.ArrowInvalid) as error:
+            raise ShardCorruptError(
+                f"{self._folder}: an item is gone; run the same command again, which computes it"
+            ) from error
         return {name: batch.column(name)[place.row] for name in self._columns.names}
 
     def refresh(self) -> None:

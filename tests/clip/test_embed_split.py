@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -207,6 +209,67 @@ def test_a_split_without_any_proposals(copied: SplitLayout, settings: ClipSettin
     embed_split(copied, SOURCE, settings, _quiet)
     store = ClipStore.open(copied.clip(SOURCE))
     assert store.local(0, "none").shape == store.global_view(0, "paper_left").shape == (0, 24)
+
+
+def test_another_split_with_the_same_photos_computes_no_view(
+    copied: SplitLayout, settings: ClipSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = SplitLayout("twin", copied.root)
+    shutil.copytree(copied.folder, twin.folder)
+    shutil.rmtree(twin.clip(SOURCE))
+    for name in ("embed_local", "embed_global"):
+        monkeypatch.setattr(ClipEmbedder, name, None)
+    assert embed_split(twin, SOURCE, settings, _quiet).computed == 0
+    assert (twin.clip(SOURCE) / "zarr.json").read_bytes() == (copied.clip(SOURCE) / "zarr.json").read_bytes()
+
+
+def test_other_masks_of_a_photo_are_embedded(copied: SplitLayout, settings: ClipSettings) -> None:
+    masks = [masks_of(image) for image in range(3)]
+    masks[1] = masks[1][::-1]
+    write_proposals(copied.proposals("turned"), [of_masks(part) for part in masks], range(3), None, {})
+    assert embed_split(copied, "turned", settings, _quiet).computed == 1
+    first, second = (ClipStore.open(copied.clip(name)).local(1, "none") for name in (SOURCE, "turned"))
+    np.testing.assert_allclose(second, first[::-1], **SAME)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import torch
+from refdiff.clip.embed_split import embed_split
+from refdiff.clip.embedder import ClipEmbedder
+from refdiff.layout import SplitLayout
+from refdiff.store import pool
+from tests.clip.small_model import clip_settings
+torch.set_num_threads(1)
+pool.SHARD_PHOTOS = 1
+original = ClipEmbedder.embed_global
+def stick(self, photo, *arguments):
+    if photo.shape[:2] == (64, 33):
+        print("stuck", flush=True)
+        time.sleep(120)
+    return original(self, photo, *arguments)
+ClipEmbedder.embed_global = stick
+embed_split(SplitLayout("toy", Path(sys.argv[1])), "boxes", clip_settings(Path(sys.argv[2])), lambda *_: None)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, made: SplitLayout, small_clip: Path, settings: ClipSettings
+) -> None:
+    layout = make_split(tmp_path / "project")
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(layout.root), str(small_clip)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stuck\n"
+        process.kill()
+    assert not layout.clip(SOURCE).exists()
+    assert embed_split(layout, SOURCE, settings, _quiet).computed == 1
+    assert (layout.clip(SOURCE) / "zarr.json").read_bytes() == (made.clip(SOURCE) / "zarr.json").read_bytes()
 
 
 def test_a_file_of_zeros_is_written_like_any_other(tmp_path: Path) -> None:

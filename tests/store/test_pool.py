@@ -1,6 +1,7 @@
 """Pools: nothing is computed twice, nothing damaged or foreign is used, and two processes share the work."""
 
 import hashlib
+import json
 import subprocess
 import sys
 import threading
@@ -190,6 +191,46 @@ def test_a_killed_process_loses_its_unfinished_shard_alone(tmp_path: Path) -> No
     assert fill(make_pool(tmp_path), make_tasks(*range(8)), again) == 4
     assert time.monotonic() - before < 10  # the dead process's claim holds nobody up
     assert {image for image, _ in again.asked} == {4, 5, 6, 7}
+
+
+SHARING = """
+import sys, time
+from pathlib import Path
+from refdiff.store import pool as module
+from tests.store.test_pool import Computer, make_pool, make_tasks
+module.SHARD_PHOTOS = 3
+class Slow(Computer):
+    def __call__(self, tasks):
+        for made in super().__call__(tasks):
+            time.sleep(0.01)
+            yield made
+computer = Slow()
+print("ready", flush=True)
+sys.stdin.readline()
+make_pool(Path(sys.argv[1])).fill(make_tasks(*eval(sys.argv[2])), computer, lambda _: None)
+print(sorted({image for image, _ in computer.asked}))
+"""
+
+
+def test_two_processes_share_the_work_and_mix_nothing(tmp_path: Path) -> None:
+    wanted = ("range(24)", "range(10, 30)")
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-c", SHARING, str(tmp_path), images],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[2],
+        )
+        for images in wanted
+    ]
+    for process in processes:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
+    said = [process.communicate("go\n", timeout=60)[0] for process in processes]
+    computed = [image for line in said for image in json.loads(line)]
+    assert sorted(computed) == list(range(30))
+    assert fill(make_pool(tmp_path), make_tasks(*range(30)), Computer()) == 0
 
 
 def test_pools_go_when_all_their_users_have_left(tmp_path: Path) -> None:
