@@ -64,7 +64,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
             return file.read(columns=wanted)
     except FileNotFoundError as error:
         raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StoreMismatchError(f"{path}: is not a readable Parquet file ({reason}); make it again") from error
 
@@ -74,10 +74,17 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
     Raises:
         ArtifactMissingError: There is no such file.
+        StoreMismatchError: The file is not Parquet, or its provenance is no mapping.
     """
     try:
         with pq.ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata or {}
+        provenance = json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
     except FileNotFoundError as error:
         raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    return json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreMismatchError(f"{path}: its provenance cannot be read ({reason}); make it again") from error
+    if not isinstance(provenance, dict):
+        raise StoreMismatchError(f"{path}: its provenance is no mapping; make it again")
+    return provenance

@@ -12,7 +12,7 @@ from refdiff.params import find, read_params, read_section
 from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.opening import open_split_source
 from refdiff.proposals.propose_split import NamedSource, propose_split
-from refdiff.proposals.settings import ProposeMasksSettings, read_photo_source
+from refdiff.proposals.settings import PHOTO_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import write_proposals
 from refdiff.provenance import describe_run
 from refdiff.store.work import translate_write_errors
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     find(read_params(), f"splits.{arguments.split}")
     settings = read_section(ProposeMasksSettings, "propose_masks")
-    source_settings = read_photo_source(arguments.source)
+    source_settings = PHOTO_SOURCES.read(arguments.source)
     layout = SplitLayout(arguments.split)
     dataset = read_dataset(layout.dataset)
     source = open_split_source(source_settings, settings.device, arguments.split, dataset)

@@ -25,7 +25,7 @@ from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.heat_split import propose_heat_split
 from refdiff.proposals.opening import open_source
 from refdiff.proposals.propose_split import NamedSource, propose_split
-from refdiff.proposals.settings import ProposeMasksSettings, parse_heat_source, parse_photo_source
+from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import decode_mask, encode_mask
@@ -61,12 +61,12 @@ def layout(params: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     for name in ("paper", "released"):
         extract_split(layout, name, section(CaptureSettings, f"captures.{name}"), extraction, lambda *_: None)
     proposing = section(ProposeMasksSettings, "propose_masks")
-    regions = parse_photo_source(params["sources"]["regions"], "sources.regions")
+    regions = PHOTO_SOURCES.parse(params["sources"]["regions"], "sources.regions")
     source = NamedSource("regions", regions, open_source(regions, "cpu"))
     made = propose_split(layout, dataset, source, 1, lambda _: None)
     parts = [filter_proposals(part, proposing.filters) for part in made.parts]
     write_proposals(layout.proposals("regions"), parts, range(len(SEEDS)), None, {})
-    heat_source = parse_heat_source(params["heat_sources"]["weak"], "heat_sources.weak")
+    heat_source = HEAT_SOURCES.parse(params["heat_sources"]["weak"], "heat_sources.weak")
     readout = section(ReadoutSettings, f"readouts.{heat_source.readout}")
     store = AttentionStore.open(layout.attention(readout.capture))
     text = read_text(layout.text)
