@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refdiff.errors import ArtifactMissingError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, OutputError, StoreMismatchError
 
 PROVENANCE_KEY = b"refdiff"
 
@@ -29,15 +29,22 @@ def write_table(
 
     Raises:
         StoreMismatchError: The columns are not those of the schema.
+        OutputError: The file cannot be written.
     """
     if set(columns) != set(schema.names):
         raise StoreMismatchError(f"{path}: expected columns {schema.names}, got {sorted(columns)}")
     table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
     table = table.replace_schema_metadata({PROVENANCE_KEY: json.dumps(provenance, sort_keys=True).encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".partial")
-    pq.write_table(table, partial, compression="zstd")
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, partial, compression="zstd")
+        partial.replace(path)
+    except OSError as error:
+        reason = " ".join((error.strerror or str(error)).split())
+        raise OutputError(
+            f"{path}: cannot be written ({reason}); make room or correct the permissions and run the same command again"
+        ) from error
 
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:

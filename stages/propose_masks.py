@@ -15,7 +15,6 @@ from refdiff.proposals.propose_split import NamedSource, propose_split
 from refdiff.proposals.settings import PHOTO_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import write_proposals
 from refdiff.provenance import describe_run
-from refdiff.store.work import translate_write_errors
 
 
 def main() -> None:
@@ -58,8 +57,7 @@ def main() -> None:
         {name: layout.dataset / f"{name}.parquet" for name in ("images", "targets")},
     )
     path = layout.proposals(arguments.source)
-    with translate_write_errors(path):
-        total = write_proposals(path, parts, range(photos), None, {**provenance, "made_by": source.identity()})
+    total = write_proposals(path, parts, range(photos), None, {**provenance, "made_by": source.identity()})
     made.finish()
     empty = sum(len(part) == 0 for part in parts)
     print(f"{path}: {total} masks of {photos} photos, {empty} photos without any; {made.computed} computed now")
