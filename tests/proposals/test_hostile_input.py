@@ -21,8 +21,8 @@ from refdiff.proposals.source import Photo
 from refdiff.proposals.tables import PROPOSALS, read_proposals, write_proposals
 from tests.proposals.rows import boxes
 
-MANY = settings(max_examples=150, suppress_health_check=list(HealthCheck))
-SOME = settings(MANY, max_examples=80)
+MANY = settings(max_examples=100, suppress_health_check=list(HealthCheck))
+SOME = settings(MANY, max_examples=50)
 IDS = ["7", "8"]
 PHOTO = Photo("7", 6, 8)
 

@@ -108,6 +108,7 @@ def test_splits_share_their_photos_and_other_parameters_share_nothing(tmp_path: 
     assert len(list(pools.glob("regions-*/facts.json"))) == 1
 
 
+@pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="limits of another process are set on Linux only")
 def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     layout = _project(tmp_path)
     with start_stage(tmp_path, "val") as process:
