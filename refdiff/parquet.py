@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from refdiff.errors import ArtifactMissingError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, OutputError, StoreMismatchError
 from refdiff.whole_file import replacing
 
 PROVENANCE_KEY = b"refdiff"
@@ -30,14 +30,21 @@ def write_table(
 
     Raises:
         StoreMismatchError: The columns are not those of the schema.
+        OutputError: The file cannot be written.
     """
     if set(columns) != set(schema.names):
         raise StoreMismatchError(f"{path}: expected columns {schema.names}, got {sorted(columns)}")
     table = pa.table({name: columns[name] for name in schema.names}, schema=schema)
     table = table.replace_schema_metadata({PROVENANCE_KEY: json.dumps(provenance, sort_keys=True).encode()})
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        pq.write_table(table, partial, compression="zstd")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with replacing(path) as partial:
+            pq.write_table(table, partial, compression="zstd")
+    except OSError as error:
+        reason = " ".join((error.strerror or str(error)).split())
+        raise OutputError(
+            f"{path}: cannot be written ({reason}); make room or correct the permissions and run the same command again"
+        ) from error
 
 
 def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = None) -> pa.Table:
@@ -64,7 +71,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
             return file.read(columns=wanted)
     except FileNotFoundError as error:
         raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StoreMismatchError(f"{path}: is not a readable Parquet file ({reason}); make it again") from error
 
@@ -74,10 +81,17 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
     Raises:
         ArtifactMissingError: There is no such file.
+        StoreMismatchError: The file is not Parquet, or its provenance is no mapping.
     """
     try:
         with pq.ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata or {}
+        provenance = json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
     except FileNotFoundError as error:
         raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    return json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreMismatchError(f"{path}: its provenance cannot be read ({reason}); make it again") from error
+    if not isinstance(provenance, dict):
+        raise StoreMismatchError(f"{path}: its provenance is no mapping; make it again")
+    return provenance

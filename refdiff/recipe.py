@@ -11,11 +11,11 @@ from refdiff.errors import ParameterError
 from refdiff.fusion.settings import MethodSettings, check_source
 from refdiff.params import find, parse_section
 from refdiff.proposals.settings import (
+    HEAT_SOURCES,
+    PHOTO_SOURCES,
     PhotoSourceSettings,
     ProposeMasksSettings,
     ThresholdSettings,
-    parse_heat_source,
-    parse_photo_source,
 )
 from refdiff.readout import ReadoutSettings
 from refdiff.text.settings import ParseTextSettings
@@ -125,9 +125,9 @@ def _locate(name: str, prefix: str, base: Path) -> str:
 def _read_source(params: dict[str, Any], name: str, method: MethodSettings) -> PhotoSourceSettings | ThresholdSettings:
     if method.proposals in _names(params, "heat_sources"):
         where = f"heat_sources.{method.proposals}"
-        return parse_heat_source(find(params, where), where)
+        return HEAT_SOURCES.parse(find(params, where), where)
     where = f"sources.{method.proposals}"
-    source = parse_photo_source(find(params, where), where)
+    source = PHOTO_SOURCES.parse(find(params, where), where)
     if source.kind in ("file", "truth"):
         raise ParameterError(
             f"methods.{name}.proposals: {method.proposals!r} is of kind {source.kind}, whose masks belong to the "

@@ -28,7 +28,7 @@ def main() -> None:
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
-        TextColumn("embeddings"),
+        TextColumn("photos"),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
     )
@@ -44,7 +44,7 @@ def main() -> None:
     print(
         f"{made.path}: {len(made.plan.texts)} texts, {local.total} local views ({', '.join(local.variants)}) and "
         f"{whole.total} global views ({', '.join(whole.variants)}) of {made.masks} masks; "
-        f"{made.files} files, {made.computed} of them computed now"
+        f"{made.photos} photos, {made.computed} of them computed now"
     )
 
 

@@ -11,7 +11,7 @@ from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
 from refdiff.proposals.heat_split import propose_heat_split
-from refdiff.proposals.settings import ProposeMasksSettings, read_heat_source
+from refdiff.proposals.settings import HEAT_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import write_proposals
 from refdiff.provenance import describe_run
 from refdiff.readout import ReadoutSettings
@@ -26,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     find(read_params(), f"splits.{arguments.split}")
     settings = read_section(ProposeMasksSettings, "propose_masks")
-    source = read_heat_source(arguments.heat_source)
+    source = HEAT_SOURCES.read(arguments.heat_source)
     readout = read_section(ReadoutSettings, f"readouts.{source.readout}")
     layout = SplitLayout(arguments.split)
     dataset = read_dataset(layout.dataset)

@@ -1,9 +1,10 @@
 from pathlib import Path
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
-from refdiff.errors import ArtifactMissingError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, OutputError, StoreMismatchError
 from refdiff.parquet import read_provenance, read_table, write_table
 
 SCHEMA = pa.schema([("index", pa.int32()), ("name", pa.string())])
@@ -49,3 +50,17 @@ def test_a_file_that_is_no_table_is_refused(tmp_path: Path) -> None:
     file.write_bytes(b"PAR1 no table")
     with pytest.raises(StoreMismatchError, match="is not a readable Parquet file"):
         read_table(file, SCHEMA)
+
+
+@pytest.mark.parametrize("provenance", [b"[]", b"{", b"null", b"\xff"])
+def test_a_provenance_that_is_no_mapping_is_refused(tmp_path: Path, provenance: bytes) -> None:
+    table = pa.table(COLUMNS, schema=SCHEMA).replace_schema_metadata({b"refdiff": provenance})
+    pq.write_table(table, tmp_path / "table.parquet")
+    with pytest.raises(StoreMismatchError, match="its provenance"):
+        read_provenance(tmp_path / "table.parquet")
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("where a folder should be")
+    with pytest.raises(OutputError, match=r"table.parquet: cannot be written \(.*\); make room or correct"):
+        write_table(tmp_path / "file" / "table.parquet", SCHEMA, COLUMNS, {})

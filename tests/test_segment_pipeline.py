@@ -21,10 +21,11 @@ from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
 from refdiff.layout import SplitLayout
 from refdiff.overlap import join_tables, measure_overlap, write_overlap
 from refdiff.params import find, parse_section, read_params
+from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.heat_split import propose_heat_split
 from refdiff.proposals.opening import open_source
-from refdiff.proposals.propose_split import propose_split
-from refdiff.proposals.settings import ProposeMasksSettings, parse_heat_source, parse_photo_source
+from refdiff.proposals.propose_split import NamedSource, propose_split
+from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import decode_mask, encode_mask
@@ -60,12 +61,12 @@ def layout(params: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     for name in ("paper", "released"):
         extract_split(layout, name, section(CaptureSettings, f"captures.{name}"), extraction, lambda *_: None)
     proposing = section(ProposeMasksSettings, "propose_masks")
-    source = open_source(parse_photo_source(params["sources"]["regions"], "sources.regions"), "cpu")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(root)
-        parts = list(propose_split(dataset, source, proposing.filters, 1))
+    regions = PHOTO_SOURCES.parse(params["sources"]["regions"], "sources.regions")
+    source = NamedSource("regions", regions, open_source(regions, "cpu"))
+    made = propose_split(layout, dataset, source, 1, lambda _: None)
+    parts = [filter_proposals(part, proposing.filters) for part in made.parts]
     write_proposals(layout.proposals("regions"), parts, range(len(SEEDS)), None, {})
-    heat_source = parse_heat_source(params["heat_sources"]["weak"], "heat_sources.weak")
+    heat_source = HEAT_SOURCES.parse(params["heat_sources"]["weak"], "heat_sources.weak")
     readout = section(ReadoutSettings, f"readouts.{heat_source.readout}")
     store = AttentionStore.open(layout.attention(readout.capture))
     text = read_text(layout.text)

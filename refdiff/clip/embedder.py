@@ -12,7 +12,7 @@ from torch import Tensor
 from refdiff.clip.global_view import global_view, visible_patches
 from refdiff.clip.local_view import CropFrame, local_view
 from refdiff.clip.mask_stack import MaskStack, iterate_masks
-from refdiff.clip.model import load_clip
+from refdiff.clip.model import ClipModel, load_clip
 from refdiff.clip.ramps import apply_ramp
 from refdiff.clip.settings import ClipSettings
 from refdiff.errors import ImageError
@@ -38,6 +38,7 @@ class ClipEmbedder:
 
     Args:
         settings: The section `embed_clip`.
+        model: A model that is loaded already; None loads the one that the settings name.
 
     Attributes:
         dim: Length of an embedding.
@@ -47,9 +48,9 @@ class ClipEmbedder:
         ModelError: The model cannot be loaded or is of another kind.
     """
 
-    def __init__(self, settings: ClipSettings) -> None:
+    def __init__(self, settings: ClipSettings, model: ClipModel | None = None) -> None:
         self._settings = settings
-        self._model = load_clip(settings.model, settings.pretrained, settings.device, settings.dtype)
+        self._model = model or load_clip(settings.model, settings.pretrained, settings.device, settings.dtype)
         self.identity = self._model.identity
         self.dim = self._model.tower.dim
         self._crops = CropFrame(

@@ -15,6 +15,9 @@ from refdiff.store.work import ShardRecord
 
 ZSTD_LEVEL = 3
 
+# A chunk of zeros is written like any other: a missing file always means a missing shard.
+_CONFIG: Any = {"write_empty_chunks": True}
+
 
 def create_array(folder: Path, shape: tuple[int, ...], rows_per_file: int, dtype: str) -> None:
     """Write an array's metadata; chunks that are there stay.
@@ -34,7 +37,7 @@ def create_array(folder: Path, shape: tuple[int, ...], rows_per_file: int, dtype
         compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
         fill_value=0,
         zarr_format=3,
-        config={"write_empty_chunks": True},
+        config=_CONFIG,
     )
 
 
@@ -42,12 +45,17 @@ def write_array(folder: Path, values: NDArray[Any]) -> None:
     """Write a small array in one file."""
     create_array(folder, values.shape, max(1, len(values)), str(values.dtype))
     if values.size:
-        zarr.open_array(folder, mode="r+", config={"write_empty_chunks": True})[...] = values
+        _open_for_writing(folder)[...] = values
 
 
 def write_rows(folder: Path, first: int, values: NDArray[np.float32]) -> None:
     """Write rows from `first` on; they fill whole chunks, or end with the array."""
-    zarr.open_array(folder, mode="r+", config={"write_empty_chunks": True})[first : first + len(values)] = values
+    _open_for_writing(folder)[first : first + len(values)] = values
+
+
+def _open_for_writing(folder: Path) -> Any:
+    # The setting is not stored with the array, and open_array drops it.
+    return zarr.open_array(folder, mode="r+").with_config(_CONFIG)
 
 
 def list_files(content: Path, array: str) -> list[str]:

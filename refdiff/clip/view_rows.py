@@ -64,6 +64,12 @@ class ViewRows:
         start = int(self.start[image_index, self.variants.index(variant)])
         return range(start, start + int(self.counts[image_index]))
 
+    def used(self) -> Iterator[tuple[int, str]]:
+        """Each photo that has proposals, with each variant that it uses, in the order of the rows."""
+        for image_index, variant_index in np.argwhere(self.start != ABSENT):
+            if self.counts[image_index]:
+                yield int(image_index), self.variants[variant_index]
+
     def segments(self, first: int, last: int) -> Iterator[Segment]:
         """What lies in rows `first` to `last` (not included), in order."""
         for image_index, variant_index in np.argwhere(self.start != ABSENT):

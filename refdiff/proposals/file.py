@@ -48,6 +48,7 @@ class FileSource:
     digest: str
     masks: Mapping[str, tuple[FileMask, ...]]
     in_parallel: ClassVar[bool] = False
+    of_pixels: ClassVar[bool] = False
 
     def propose(self, photo: Photo) -> Proposals:
         """The photo's masks, in the order of the file.

@@ -34,6 +34,7 @@ class RegionsSource:
 
     settings: RegionsSettings
     in_parallel: ClassVar[bool] = True
+    of_pixels: ClassVar[bool] = True
 
     def propose(self, photo: Photo) -> Proposals:
         """Regions of the photo, most confident first."""

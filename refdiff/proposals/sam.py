@@ -3,7 +3,7 @@
 Among them are sam, sam_hq, sam2, sam3_tracker and edgetam.
 """
 
-from dataclasses import dataclass
+from functools import cached_property
 from math import ceil
 from typing import Any, ClassVar
 
@@ -32,20 +32,34 @@ MAX_ASPECT = 32
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
-@dataclass(frozen=True, slots=True)
 class SamSource:
-    """A loaded mask generator on one device.
+    """A mask generator on one device, loaded when it is first needed.
 
-    Attributes:
+    Args:
         settings: How masks are generated.
         model: Which model it is.
-        generator: transformers' pipeline.
+        processor: Its image processor.
+        device: Where it runs.
     """
 
-    settings: SamSettings
-    model: ModelIdentity
-    generator: MaskGenerationPipeline
     in_parallel: ClassVar[bool] = False
+    of_pixels: ClassVar[bool] = True
+
+    def __init__(self, settings: SamSettings, model: ModelIdentity, processor: Any, device: torch.device) -> None:
+        self.settings = settings
+        self._model = model
+        self._processor = processor
+        self._device = device
+
+    @cached_property
+    def generator(self) -> MaskGenerationPipeline:
+        """transformers' pipeline.
+
+        Raises:
+            ModelError: The weights cannot be loaded, or are not all there.
+        """
+        network = _load_network(self.settings, self._model)
+        return MaskGenerationPipeline(model=network, image_processor=self._processor, device=self._device)
 
     def propose(self, photo: Photo) -> Proposals:
         """Masks of the photo, best first; confidence is the IoU that the model predicts."""
@@ -71,14 +85,12 @@ class SamSource:
         return of_codes(counts, photo.height, photo.width, confidence=scores[order])
 
     def identity(self) -> dict[str, Any]:
-        """Model, image processor with its backend (torchvision and PIL resize differently), and versions."""
-        processor = self.generator.image_processor
+        """Model, image processor and its backend (torchvision and PIL resize differently), and versions."""
         return {
-            "model": self.model.describe(),
-            "architecture": type(self.generator.model).__name__,
-            "image_processor": type(processor).__name__,
-            "image_backend": str(getattr(processor, "backend", "unknown")),
-            "device": self.generator.device.type,
+            "model": self._model.describe(),
+            "image_processor": type(self._processor).__name__,
+            "image_backend": str(getattr(self._processor, "backend", "unknown")),
+            "device": self._device.type,
             "torch": torch.__version__,
             "torchvision": torchvision.__version__,
             "transformers": transformers.__version__,
@@ -86,42 +98,53 @@ class SamSource:
 
 
 def open_sam(settings: SamSettings, device: str) -> SamSource:
-    """Load a mask generator from this machine; nothing is downloaded, and only safetensors are read.
+    """Find a mask generator on this machine; nothing is downloaded, and its weights are loaded when they are needed.
 
     Args:
         settings: Which model, in which number type.
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
-        ModelError: The model is not here, is broken, or generates no masks; or there is no such device.
+        ModelError: The model is not here, or there is no such device.
     """
     place = choose_device(device)
     found = identify_model(settings.model, settings.revision, NEEDED_FILES)
-    disable_progress_bar()
     try:
         processor = AutoImageProcessor.from_pretrained(found.folder, local_files_only=True)
-        model, report = AutoModelForMaskGeneration.from_pretrained(
+    except Exception as error:  # transformers raises nearly every builtin kind for a model that does not fit
+        raise _refusal(settings, found, error) from error
+    return SamSource(settings, found, processor, place)
+
+
+def _load_network(settings: SamSettings, found: ModelIdentity) -> Any:
+    """The network with its weights, which are read from safetensors only."""
+    disable_progress_bar()
+    try:
+        network, report = AutoModelForMaskGeneration.from_pretrained(
             found.folder,
             local_files_only=True,
             use_safetensors=True,
             dtype=_DTYPES[settings.dtype],
             output_loading_info=True,
         )
-    except Exception as error:  # transformers raises nearly every builtin kind for a model that does not fit
-        reason = " ".join(str(error).split())[:300]
-        fetch = "" if settings.model == str(found.folder) else f" with `{_fetch(settings)}`"
-        raise ModelError(
-            f"model {settings.model}: cannot be loaded for mask generation ({reason}); expected a model of the SAM "
-            f"family with safetensors weights and preprocessor_config.json; fetch it again{fetch} or name another"
-        ) from error
+    except Exception as error:  # as above
+        raise _refusal(settings, found, error) from error
     missing = sorted(report["missing_keys"])
     if missing:
         raise ModelError(
             f"model {settings.model}: {len(missing)} weights are not in its file ({', '.join(missing[:3])} ...); "
-            f"expected a checkpoint of {type(model).__name__}; name another model"
+            f"expected a checkpoint of {type(network).__name__}; name another model"
         )
-    generator = MaskGenerationPipeline(model=model, image_processor=processor, device=place)
-    return SamSource(settings, found, generator)
+    return network
+
+
+def _refusal(settings: SamSettings, found: ModelIdentity, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split())[:300]
+    fetch = "" if settings.model == str(found.folder) else f" with `{_fetch(settings)}`"
+    return ModelError(
+        f"model {settings.model}: cannot be loaded for mask generation ({reason}); expected a model of the SAM "
+        f"family with safetensors weights and preprocessor_config.json; fetch it again{fetch} or name another"
+    )
 
 
 def _fetch(settings: SamSettings) -> str:

@@ -1,8 +1,10 @@
 """Parameters of the proposal stages: rows of `sources` and `heat_sources`, and the section `propose_masks`."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Generic, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
@@ -160,57 +162,45 @@ class ThresholdSettings(Section):
 
 PhotoSourceSettings = SamSettings | RegionsSettings | FileSettings | TruthSettings
 
-_PHOTO_KINDS: dict[str, type[PhotoSourceSettings]] = {
-    "sam": SamSettings,
-    "regions": RegionsSettings,
-    "file": FileSettings,
-    "truth": TruthSettings,
-}
-_HEAT_KINDS: dict[str, type[ThresholdSettings]] = {"threshold": ThresholdSettings}
+SettingsT = TypeVar("SettingsT", SamSettings | RegionsSettings | FileSettings | TruthSettings, ThresholdSettings)
 
 
-def read_photo_source(name: str, path: Path = PARAMS_FILE) -> PhotoSourceSettings:
-    """The row `name` of `sources`.
+@dataclass(frozen=True, slots=True)
+class SourceRows(Generic[SettingsT]):
+    """A section of params.yaml whose rows are sources, each of one of several kinds.
 
-    Raises:
-        ParameterError: There is none, its kind is unknown, or it does not fit its kind.
+    Attributes:
+        section: Its name.
+        kinds: The settings of each kind.
     """
-    where = f"sources.{name}"
-    return parse_photo_source(find(read_params(path), where), where)
+
+    section: str
+    kinds: Mapping[str, type[SettingsT]]
+
+    def read(self, name: str, path: Path = PARAMS_FILE) -> SettingsT:
+        """The row `name`.
+
+        Raises:
+            ParameterError: There is none, its kind is unknown, or it does not fit its kind.
+        """
+        where = f"{self.section}.{name}"
+        return self.parse(find(read_params(path), where), where)
+
+    def parse(self, row: object, where: str) -> SettingsT:
+        """A row as the settings of its kind; `where` is its dotted name, for messages.
+
+        Raises:
+            ParameterError: Its kind is unknown, or it does not fit its kind.
+        """
+        expected = ", ".join(self.kinds)
+        if not isinstance(row, dict) or "kind" not in row:
+            raise ParameterError(f"{where}: no kind; expected one of: {expected}; add it")
+        if row["kind"] not in list(self.kinds):  # a kind may be anything, hashable or not
+            raise ParameterError(f"{where}.kind: unknown kind {row['kind']!r}; expected one of: {expected}")
+        return parse_section(self.kinds[row["kind"]], row, where)
 
 
-def parse_photo_source(row: object, where: str) -> PhotoSourceSettings:
-    """A row of `sources` as the settings of its kind; `where` is its dotted name, for messages.
-
-    Raises:
-        ParameterError: Its kind is unknown, or it does not fit its kind.
-    """
-    return parse_section(_PHOTO_KINDS[_kind_of(row, where, list(_PHOTO_KINDS))], row, where)
-
-
-def read_heat_source(name: str, path: Path = PARAMS_FILE) -> ThresholdSettings:
-    """The row `name` of `heat_sources`.
-
-    Raises:
-        ParameterError: There is none, its kind is unknown, or it does not fit its kind.
-    """
-    where = f"heat_sources.{name}"
-    return parse_heat_source(find(read_params(path), where), where)
-
-
-def parse_heat_source(row: object, where: str) -> ThresholdSettings:
-    """A row of `heat_sources` as the settings of its kind.
-
-    Raises:
-        ParameterError: Its kind is unknown, or it does not fit its kind.
-    """
-    return parse_section(_HEAT_KINDS[_kind_of(row, where, list(_HEAT_KINDS))], row, where)
-
-
-def _kind_of(row: object, where: str, kinds: list[str]) -> str:
-    expected = ", ".join(kinds)
-    if not isinstance(row, dict) or "kind" not in row:
-        raise ParameterError(f"{where}: no kind; expected one of: {expected}; add it")
-    if row["kind"] not in kinds:
-        raise ParameterError(f"{where}.kind: unknown kind {row['kind']!r}; expected one of: {expected}")
-    return row["kind"]
+PHOTO_SOURCES: SourceRows[PhotoSourceSettings] = SourceRows(
+    "sources", {"sam": SamSettings, "regions": RegionsSettings, "file": FileSettings, "truth": TruthSettings}
+)
+HEAT_SOURCES: SourceRows[ThresholdSettings] = SourceRows("heat_sources", {"threshold": ThresholdSettings})

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import ImageError
-from refdiff.photo import read_photo
+from refdiff.photo_content import read_listed_photo
 from refdiff.proposals.candidates import Proposals
 
 
@@ -22,6 +22,7 @@ class Photo:
         width: Pixels.
         path: The file; None when `rgb` is given.
         rgb: uint8 `[height width 3]`; None when it lies in a file.
+        digest: SHA-256 of the file as it was listed; None where an exchanged file does not matter.
     """
 
     image_id: str
@@ -29,6 +30,7 @@ class Photo:
     width: int
     path: Path | None = None
     rgb: NDArray[np.uint8] | None = None
+    digest: str | None = None
 
     @classmethod
     def of_pixels(cls, rgb: NDArray[np.uint8], image_id: str) -> "Photo":
@@ -39,19 +41,14 @@ class Photo:
         """RGB uint8 `[height width 3]`.
 
         Raises:
-            ImageError: The file does not decode, or its size is another.
+            ImageError: The file does not decode, its size is another, or it was exchanged.
         """
         if self.rgb is not None:
             return self.rgb
         if self.path is None:
             raise ImageError(f"image {self.image_id}: has neither pixels nor a file; expected one of them")
-        rgb = read_photo(self.path)
-        if rgb.shape[:2] != (self.height, self.width):
-            raise ImageError(
-                f"{self.path} (image {self.image_id}): expected {self.height} x {self.width} pixels, "
-                f"got {rgb.shape[0]} x {rgb.shape[1]}; the file was exchanged, run `dvc repro`"
-            )
-        return rgb
+        where = f"{self.path} (image {self.image_id})"
+        return read_listed_photo(self.path, where, (self.height, self.width), self.digest)
 
 
 class PhotoSource(Protocol):
@@ -60,9 +57,12 @@ class PhotoSource(Protocol):
     Attributes:
         in_parallel: Whether several processes may each have a copy; false where a model fills a device, or where
             nothing is gained.
+        of_pixels: Whether the photo's pixels alone decide, beside the parameters and `identity`. Such masks are the
+            same in every split that has the photo, and are kept for all of them; others are made anew by each run.
     """
 
     in_parallel: ClassVar[bool]
+    of_pixels: ClassVar[bool]
 
     def propose(self, photo: Photo) -> Proposals:
         """Candidate masks of a photo, unfiltered, at the photo's own size; none is an answer."""

@@ -142,6 +142,8 @@ def read_proposals(path: Path) -> ProposalTable:
         StoreMismatchError: It is another table, or its rows are out of order.
     """
     table = read_table(path, PROPOSALS)
+    if any(column.null_count for column in table.columns):
+        raise StoreMismatchError(f"{path}: some values are missing; make it again with `dvc repro`")
     column = {name: table[name].to_numpy() for name in PROPOSALS.names if name != "counts"}
     per_expression = bool(read_provenance(path).get("per_expression"))
     if np.any((column["expression_index"] != NO_EXPRESSION) != per_expression):

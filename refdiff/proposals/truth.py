@@ -19,6 +19,7 @@ class TruthSource:
 
     counts: Mapping[str, tuple[bytes, ...]]
     in_parallel: ClassVar[bool] = False
+    of_pixels: ClassVar[bool] = False
 
     @classmethod
     def of_dataset(cls, dataset: Dataset) -> "TruthSource":

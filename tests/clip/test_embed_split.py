@@ -2,12 +2,15 @@
 
 import json
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import zarr
+from numpy.typing import NDArray
 from PIL import Image
 
 import refdiff.clip.embed_split as module
@@ -15,6 +18,7 @@ from refdiff.clip.embed_split import embed_split
 from refdiff.clip.embedder import ClipEmbedder
 from refdiff.clip.settings import ClipSettings
 from refdiff.clip.store import ClipStore
+from refdiff.clip.store_writer import create_array, list_files, write_array, write_rows
 from refdiff.errors import (
     ArtifactMissingError,
     ImageError,
@@ -116,7 +120,7 @@ def test_a_complete_store_is_published_again_without_the_model(
     shutil.rmtree(copied.clip(SOURCE))
     monkeypatch.setattr(module, "ClipEmbedder", None)
     again = embed_split(copied, SOURCE, settings, _quiet)
-    assert (again.files, again.computed) == (5, 0)
+    assert (again.photos, again.computed) == (3, 0)
     assert (copied.clip(SOURCE) / "zarr.json").read_bytes() == before
 
 
@@ -126,8 +130,10 @@ def test_an_interrupted_run_is_continued_to_the_same_bytes(
     layout = make_split(tmp_path / "project")
     original = ClipEmbedder.embed_global
 
-    def fail(*arguments: Any) -> Any:
-        raise KeyboardInterrupt
+    def fail(self: ClipEmbedder, photo: NDArray[np.uint8], *arguments: Any) -> Any:
+        if photo.shape[:2] == SIZES[1]:
+            raise KeyboardInterrupt
+        return original(self, photo, *arguments)
 
     monkeypatch.setattr(ClipEmbedder, "embed_global", fail)
     with pytest.raises(KeyboardInterrupt):
@@ -135,25 +141,51 @@ def test_an_interrupted_run_is_continued_to_the_same_bytes(
     assert not layout.clip(SOURCE).exists()
     monkeypatch.setattr(ClipEmbedder, "embed_global", original)
     result = embed_split(layout, SOURCE, settings, _quiet)
-    assert (result.files, result.computed) == (5, 2)
+    assert (result.photos, result.computed) == (3, 1)
     assert (layout.clip(SOURCE) / "zarr.json").read_bytes() == (made.clip(SOURCE) / "zarr.json").read_bytes()
 
 
-def test_a_damaged_file_of_the_work_folder_is_made_again(copied: SplitLayout, settings: ClipSettings) -> None:
-    damaged = next((copied.root / ".work").glob("embed_clip/*/content/local/c/0/0"))
-    content = damaged.read_bytes()
-    damaged.unlink()
-    damaged.write_bytes(content[:-1])
-    assert embed_split(copied, SOURCE, settings, _quiet).computed == 1
-    assert damaged.read_bytes() == content
+@pytest.mark.parametrize(
+    ("file", "computed"), [("embed_clip/*/content/local/c/0/0", 0), ("pool/embed_clip/*/shards/*.arrow", 2)]
+)
+def test_damaged_files_of_the_work_folder_are_made_again(
+    copied: SplitLayout, settings: ClipSettings, file: str, computed: int
+) -> None:
+    unit = next((copied.root / ".work").glob("embed_clip/*/content/local/c/0/0"))
+    content, before = unit.read_bytes(), (copied.clip(SOURCE) / "zarr.json").read_bytes()
+    damaged = next((copied.root / ".work").glob(file))
+    half = damaged.read_bytes()[:-1]
+    for path in {damaged, unit}:
+        path.unlink()
+    damaged.write_bytes(half)
+    assert embed_split(copied, SOURCE, settings, _quiet).computed == computed
+    assert unit.read_bytes() == content
+    assert (copied.clip(SOURCE) / "zarr.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("changes", [{"crop_max_aspect": 2.0}, {"global_fit": "resize"}, {"local_ramps": ("none",)}])
+@pytest.mark.parametrize("changes", [{"crop_max_aspect": 2.0}, {"global_fit": "resize"}])
 def test_other_parameters_do_not_continue_old_work(
     copied: SplitLayout, settings: ClipSettings, changes: dict[str, Any]
 ) -> None:
-    result = embed_split(copied, SOURCE, settings.model_copy(update=changes), _quiet)
-    assert result.computed == result.files
+    assert embed_split(copied, SOURCE, settings.model_copy(update=changes), _quiet).computed == 2
+
+
+def test_another_ramp_adds_what_it_needs(
+    copied: SplitLayout, settings: ClipSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    embedded: list[str] = []
+    original = ClipEmbedder.embed_local
+
+    def note(self: ClipEmbedder, photo: Any, masks: Any, variant: str) -> Any:
+        embedded.append(variant)
+        return original(self, photo, masks, variant)
+
+    monkeypatch.setattr(ClipEmbedder, "embed_local", note)
+    embed_split(copied, SOURCE, settings.model_copy(update={"local_ramps": ("none", "released", "paper")}), _quiet)
+    assert embedded == ["paper_left", "paper_top", "paper_right"]
+    embed_split(copied, SOURCE, settings.model_copy(update={"local_ramps": ("none",)}), _quiet)
+    assert len(embedded) == 3
+    assert ClipStore.open(copied.clip(SOURCE)).local_rows.variants == ("none",)
 
 
 def test_another_batch_continues_old_work(copied: SplitLayout, settings: ClipSettings) -> None:
@@ -179,9 +211,78 @@ def test_a_split_without_any_proposals(copied: SplitLayout, settings: ClipSettin
     assert store.local(0, "none").shape == store.global_view(0, "paper_left").shape == (0, 24)
 
 
+def test_another_split_with_the_same_photos_computes_no_view(
+    copied: SplitLayout, settings: ClipSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    twin = SplitLayout("twin", copied.root)
+    shutil.copytree(copied.folder, twin.folder)
+    shutil.rmtree(twin.clip(SOURCE))
+    for name in ("embed_local", "embed_global"):
+        monkeypatch.setattr(ClipEmbedder, name, None)
+    assert embed_split(twin, SOURCE, settings, _quiet).computed == 0
+    assert (twin.clip(SOURCE) / "zarr.json").read_bytes() == (copied.clip(SOURCE) / "zarr.json").read_bytes()
+
+
+def test_other_masks_of_a_photo_are_embedded(copied: SplitLayout, settings: ClipSettings) -> None:
+    masks = [masks_of(image) for image in range(3)]
+    masks[1] = masks[1][::-1]
+    write_proposals(copied.proposals("turned"), [of_masks(part) for part in masks], range(3), None, {})
+    assert embed_split(copied, "turned", settings, _quiet).computed == 1
+    first, second = (ClipStore.open(copied.clip(name)).local(1, "none") for name in (SOURCE, "turned"))
+    np.testing.assert_allclose(second, first[::-1], **SAME)
+
+
+KILLED = """
+import sys, time
+from pathlib import Path
+import torch
+from refdiff.clip.embed_split import embed_split
+from refdiff.clip.embedder import ClipEmbedder
+from refdiff.layout import SplitLayout
+from refdiff.store import pool
+from tests.clip.small_model import clip_settings
+torch.set_num_threads(1)
+pool.SHARD_PHOTOS = 1
+original = ClipEmbedder.embed_global
+def stick(self, photo, *arguments):
+    if photo.shape[:2] == (64, 33):
+        print("stuck", flush=True)
+        time.sleep(120)
+    return original(self, photo, *arguments)
+ClipEmbedder.embed_global = stick
+embed_split(SplitLayout("toy", Path(sys.argv[1])), "boxes", clip_settings(Path(sys.argv[2])), lambda *_: None)
+"""
+
+
+def test_a_killed_run_goes_on_to_the_same_bytes(
+    tmp_path: Path, made: SplitLayout, small_clip: Path, settings: ClipSettings
+) -> None:
+    layout = make_split(tmp_path / "project")
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, str(layout.root), str(small_clip)],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == "stuck\n"
+        process.kill()
+    assert not layout.clip(SOURCE).exists()
+    assert embed_split(layout, SOURCE, settings, _quiet).computed == 1
+    assert (layout.clip(SOURCE) / "zarr.json").read_bytes() == (made.clip(SOURCE) / "zarr.json").read_bytes()
+
+
+def test_a_file_of_zeros_is_written_like_any_other(tmp_path: Path) -> None:
+    create_array(tmp_path / "views", (8, 3), 4, "float32")
+    write_rows(tmp_path / "views", 4, np.zeros((4, 3), dtype=np.float32))
+    write_array(tmp_path / "counts", np.zeros(3, dtype=np.int64))
+    assert list_files(tmp_path, "views") == ["views/c/1/0", "views/zarr.json"]
+    assert list_files(tmp_path, "counts") == ["counts/c/0", "counts/zarr.json"]
+
+
 def test_a_photo_of_another_size_is_refused(copied: SplitLayout, settings: ClipSettings) -> None:
     Image.fromarray(photo_of(0)[:-1]).save(copied.root / "photos" / "1.png")
-    with pytest.raises(ImageError, match=r"photo 101 \(photos/1.png\): expected 64 x 33 .* got 39 x 56"):
+    with pytest.raises(ImageError, match=r"photo 101 \(photos/1.png\): expected 64 x 33 .*, got 39 x 56"):
         embed_split(copied, SOURCE, settings, _quiet)
 
 
@@ -189,7 +290,7 @@ def test_an_empty_mask_names_its_photo(copied: SplitLayout, settings: ClipSettin
     masks = [masks_of(image) for image in range(3)]
     masks[1][2] = False
     write_proposals(copied.proposals(SOURCE), [of_masks(part) for part in masks], range(3), None, {})
-    with pytest.raises(MaskError, match="photo 101: of its proposals from number 0 on, mask 2: is empty"):
+    with pytest.raises(MaskError, match="photo 101: of its proposals, mask 2: is empty"):
         embed_split(copied, SOURCE, settings, _quiet)
 
 

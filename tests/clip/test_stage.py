@@ -38,7 +38,7 @@ def test_the_stage_makes_the_store_and_says_so(tmp_path: Path, settings: ClipSet
     assert result.returncode == 0, result.stderr
     assert result.stdout.strip() == (
         "artifacts/toy/clip/boxes.zarr: 7 texts, 24 local views (none, released_left, released_right) and 29 global "
-        "views (none, paper_left, paper_right, paper_top) of 12 masks; 5 files, 5 of them computed now"
+        "views (none, paper_left, paper_right, paper_top) of 12 masks; 3 photos, 2 of them computed now"
     )
     assert "embed_clip toy boxes" in result.stderr
     assert ClipStore.open(layout.clip(SOURCE)).local(1, "none").shape == (7, 24)

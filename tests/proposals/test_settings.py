@@ -6,13 +6,11 @@ import yaml
 from refdiff.errors import ParameterError
 from refdiff.params import PARAMS_FILE, read_section
 from refdiff.proposals.settings import (
+    HEAT_SOURCES,
+    PHOTO_SOURCES,
     ProposeMasksSettings,
     RegionsSettings,
     TruthSettings,
-    parse_heat_source,
-    parse_photo_source,
-    read_heat_source,
-    read_photo_source,
 )
 from tests.proposals.rows import FILTERS, REGIONS, SAM, THRESHOLD
 
@@ -21,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 def test_the_shipped_rows_are_read() -> None:
     params = ROOT / PARAMS_FILE
-    assert isinstance(read_photo_source("regions", params), RegionsSettings)
-    assert len(read_heat_source("weak", params).thresholds) == 19
+    assert isinstance(PHOTO_SOURCES.read("regions", params), RegionsSettings)
+    assert len(HEAT_SOURCES.read("weak", params).thresholds) == 19
     assert read_section(ProposeMasksSettings, "propose_masks", params).workers >= 1
 
 
@@ -44,7 +42,7 @@ def test_the_shipped_rows_are_read() -> None:
 )
 def test_rows_that_do_not_fit_are_refused_by_name(row: object, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        parse_photo_source(row, "sources.x")
+        PHOTO_SOURCES.parse(row, "sources.x")
 
 
 @pytest.mark.parametrize(
@@ -61,7 +59,7 @@ def test_rows_that_do_not_fit_are_refused_by_name(row: object, message: str) -> 
 )
 def test_heat_sources_that_do_not_fit_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
-        parse_heat_source({**THRESHOLD, **changes}, "heat_sources.x")
+        HEAT_SOURCES.parse({**THRESHOLD, **changes}, "heat_sources.x")
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:", "cuda:x", ""])
@@ -75,6 +73,6 @@ def test_unknown_devices_are_refused(tmp_path: Path, device: str) -> None:
 def test_an_unknown_source_is_refused_with_those_there(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text(yaml.safe_dump({"sources": {"oracle": {"kind": "truth"}}}))
-    assert isinstance(read_photo_source("oracle", file), TruthSettings)
+    assert isinstance(PHOTO_SOURCES.read("oracle", file), TruthSettings)
     with pytest.raises(ParameterError, match="sources: no entry 'sam'; expected one of: oracle"):
-        read_photo_source("sam", file)
+        PHOTO_SOURCES.read("sam", file)

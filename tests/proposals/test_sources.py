@@ -10,7 +10,7 @@ from refdiff.dataset.tables import Dataset
 from refdiff.errors import ImageError, ParameterError
 from refdiff.layout import SplitLayout
 from refdiff.proposals.opening import open_source, open_split_source, propose
-from refdiff.proposals.propose_split import propose_split
+from refdiff.proposals.propose_split import list_photos, propose_photos
 from refdiff.proposals.regions import RegionsSource
 from refdiff.proposals.settings import FileSettings, TruthSettings
 from refdiff.proposals.source import Photo
@@ -28,7 +28,7 @@ def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
 def test_the_oracle_gives_the_true_masks_and_none_for_no_target(split: Split) -> None:
     _, dataset, truths = split
     source = open_split_source(TruthSettings(kind="truth"), "cpu", "toy", dataset)
-    parts = list(propose_split(dataset, source, filters(), 1))
+    parts = list(propose_photos(list_photos(dataset, Path()), source, 1))
     assert [len(part) for part in parts] == [2, 1, 0]
     assert (parts[0].masks == truths[0]).all()
     assert parts[0].confidence.tolist() == [1.0, 1.0]
@@ -37,7 +37,7 @@ def test_the_oracle_gives_the_true_masks_and_none_for_no_target(split: Split) ->
 def test_regions_find_the_boxes_with_any_number_of_workers(split: Split) -> None:
     _, dataset, truths = split
     source = open_split_source(regions(), "cpu", "toy", dataset)
-    one, two = (list(propose_split(dataset, source, filters(), workers)) for workers in (1, 2))
+    one, two = (list(propose_photos(list_photos(dataset, Path()), source, workers)) for workers in (1, 2))
     assert [part.counts for part in one] == [part.counts for part in two]
     assert [part.confidence.tolist() for part in one] == [part.confidence.tolist() for part in two]
     assert [len(part) for part in one] == [2, 1, 0]
@@ -50,7 +50,7 @@ def test_a_photo_of_another_size_than_the_dataset_says_is_refused(split: Split, 
     _, dataset, _ = split
     Image.fromarray(np.zeros((40, 64, 3), np.uint8)).save("photos/1.png")
     with pytest.raises(ImageError, match=r"photos/1.png \(image 8\): expected 64 x 40 pixels, got 40 x 64"):
-        list(propose_split(dataset, RegionsSource(regions()), filters(), workers))
+        list(propose_photos(list_photos(dataset, Path()), RegionsSource(regions()), workers))
 
 
 def test_one_photo_in_memory() -> None:

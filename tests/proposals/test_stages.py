@@ -65,9 +65,9 @@ def test_masks_of_photos_and_their_overlap(layout: SplitLayout) -> None:
         said.append(result.stdout.strip())
         assert f"propose_masks toy {source}" in result.stderr
     assert said == [
-        "artifacts/toy/proposals/regions.parquet: 3 masks of 3 photos, 1 photos without any",
-        "artifacts/toy/proposals/mine.parquet: 1 masks of 3 photos, 2 photos without any",
-        "artifacts/toy/proposals/oracle.parquet: 3 masks of 3 photos, 1 photos without any",
+        "artifacts/toy/proposals/regions.parquet: 3 masks of 3 photos, 1 photos without any; 3 computed now",
+        "artifacts/toy/proposals/mine.parquet: 1 masks of 3 photos, 2 photos without any; 3 computed now",
+        "artifacts/toy/proposals/oracle.parquet: 3 masks of 3 photos, 1 photos without any; 3 computed now",
     ]
     provenance = read_provenance(layout.proposals("regions"))
     assert provenance["stage"] == "propose_masks"
