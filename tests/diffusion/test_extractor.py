@@ -34,6 +34,7 @@ def assert_same(got: Sequence[CrossMaps], expected: Sequence[CrossMaps], atol: f
 
 def with_batch(extractor: AttentionExtractor, batch: int, monkeypatch: pytest.MonkeyPatch) -> AttentionExtractor:
     monkeypatch.setattr(extractor, "settings", make_section(batch_sentences=batch))
+    monkeypatch.setattr(extractor, "_plans", {})
     return extractor
 
 
@@ -79,8 +80,8 @@ def test_the_unconditional_pass_of_the_noised_photo_runs_once(extractor, monkeyp
     hook = extractor.model.unet.register_forward_pre_hook(lambda _module, args: sizes.append(len(args[0])))
     with_batch(extractor, 2, monkeypatch).capture(PHOTO, "a", SENTENCES, make_capture(RELEASED))
     hook.remove()
-    # Step one: two sentences, one photo; step two: two and two; the second batch has no photo's pass.
-    assert sizes == [2, 1, 2, 2, 2, 2, 2]
+    # Step one: two sentences and the photo; step two: two and two; the second batch has no photo's row.
+    assert sizes == [3, 4, 2, 4]
 
 
 def test_guidance_one_runs_the_conditional_pass_only(extractor: AttentionExtractor):
@@ -93,7 +94,7 @@ def test_guidance_one_runs_the_conditional_pass_only(extractor: AttentionExtract
 
 def test_guided_maps_are_the_formula(extractor: AttentionExtractor):
     """At one timestep: uncond + g (cond - uncond), from three captures that know nothing of each other."""
-    row = {**PAPER, "quantity": "logits"}
+    row = {**PAPER, "quantity": "logits", "canvas_px": 128}
     sentence = SENTENCES[0]
     conditional = extractor.capture(PHOTO, "a", [sentence], make_capture(row))[0]
     guided = extractor.capture(PHOTO, "a", [sentence], make_capture(row, guidance=3.0, guided_maps=True))[0]
