@@ -152,9 +152,7 @@ def gather_facts(
         "stage": STAGE,
         "format": FORMAT,
         "capture": capture.model_dump(mode="json"),
-        "parameters": settings.model_dump(
-            mode="json", exclude=_NOT_IN_THE_FINGERPRINT
-        ),
+        "parameters": settings.model_dump(mode="json", exclude=_NOT_IN_THE_FINGERPRINT),
         "model": identity.digest,
         "device": choose_device(settings.device).type,
         "inputs": {

@@ -87,6 +87,10 @@ class AttentionExtractor:
         """Tokens of a sentence in its prompt, without start and end, after truncation."""
         return count_tokens(self.model, sentence)
 
+    def batch_size(self, capture: CaptureSettings) -> int:
+        """Sentences of the next batch of a capture."""
+        return self._prepare(capture)[1].sentences
+
     def capture(
         self, photo: NDArray[np.uint8], image_id: str, sentences: Sequence[str], capture: CaptureSettings
     ) -> list[CrossMaps]:

@@ -94,14 +94,15 @@ def test_guidance_one_runs_the_conditional_pass_only(extractor: AttentionExtract
 
 def test_guided_maps_are_the_formula(extractor: AttentionExtractor):
     """At one timestep: uncond + g (cond - uncond), from three captures that know nothing of each other."""
-    row = {**PAPER, "quantity": "logits", "canvas_px": 128}
+    row = {**PAPER, "quantity": "logits"}
     sentence = SENTENCES[0]
     conditional = extractor.capture(PHOTO, "a", [sentence], make_capture(row))[0]
     guided = extractor.capture(PHOTO, "a", [sentence], make_capture(row, guidance=3.0, guided_maps=True))[0]
     plain = extractor.capture(PHOTO, "a", [sentence], make_capture(row, guidance=0.0, guided_maps=True))[0]
     for size, block in guided.maps.items():
         expected = plain.maps[size] + 3 * (conditional.maps[size] - plain.maps[size])
-        np.testing.assert_allclose(block, expected, atol=1e-5)
+        # One pass of two rows against passes of one row: last bits, of values up to 15.
+        np.testing.assert_allclose(block, expected, atol=1e-5 * np.abs(expected).max(), rtol=0)
 
 
 def test_several_timesteps_are_steps_of_their_own(extractor: AttentionExtractor):
