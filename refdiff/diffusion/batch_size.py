@@ -56,19 +56,19 @@ class BatchSize:
             free, _ = torch.cuda.mem_get_info(self._device)
             self.sentences = sentences_that_fit(used, sentences, free, self._most)
 
-    def halve(self) -> None:
-        """Go on with half after the memory did not suffice.
+    def halve(self, sentences: int) -> None:
+        """Go on with half of so many, for which the memory did not suffice.
 
         Raises:
             ModelError: It was told and not found, or one sentence is too much.
         """
-        if not self._is_auto or self.sentences == 1:
+        if not self._is_auto or sentences == 1:
             raise ModelError(
-                f"batch_sentences: the device's memory is too small for {self.sentences} sentences at a time; "
+                f"batch_sentences: the device's memory is too small for {sentences} sentences at a time; "
                 "use auto or a smaller number, a smaller canvas_px, or a half-precision dtype"
             )
         self._measures = False
-        self.sentences = self.sentences // 2
+        self.sentences = sentences // 2
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
 

@@ -12,7 +12,7 @@ from refdiff.attention import CrossMaps, MapKey, SelfMaps
 from refdiff.diffusion.batch_size import BatchSize
 from refdiff.diffusion.canvas import fit_canvas, to_signed
 from refdiff.diffusion.denoise import MapsByRun, PhotoRuns, open_runs
-from refdiff.diffusion.model import identify_pipeline, load_model
+from refdiff.diffusion.model import identify_pipeline, load_model, prepare_unet
 from refdiff.diffusion.noise import draw_noise
 from refdiff.diffusion.plan import CapturePlan, plan_capture
 from refdiff.diffusion.prompts import count_tokens, encode_all_prompts, encode_prompts
@@ -81,6 +81,7 @@ class AttentionExtractor:
         identity = identity or identify_pipeline(settings.model, settings.revision)
         self.settings = settings
         self.model = load_model(identity, settings.revision, settings.device, settings.dtype)
+        prepare_unet(self.model, settings.compile)
         self._plans: dict[CaptureSettings, tuple[CapturePlan, BatchSize]] = {}
 
     def count_tokens(self, sentence: str) -> int:
@@ -195,7 +196,7 @@ class AttentionExtractor:
             except torch.OutOfMemoryError:
                 maps = None
             if maps is None:  # out of the except clause, where the failed pass has let go of its tensors
-                size.halve()
+                size.halve(len(batch))
                 continue
             size.end_batch(len(batch))
             ids = [queries[prompt.photo].image_id for prompt in batch]

@@ -1,0 +1,67 @@
+"""What is saved changes nothing: maps against the plain path, with full passes, batches of one, written-out attention."""
+
+import numpy as np
+import pytest
+
+from benchmarks.plain import capture_plainly
+from refdiff.attention import CrossMaps
+from refdiff.demo.models import DIFFUSION
+from refdiff.diffusion.canvas import fit_canvas
+from refdiff.diffusion.extractor import AttentionExtractor, PhotoQuery
+from refdiff.diffusion.settings import CaptureSettings
+from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_photo, make_section
+
+# Asked of three photos; the second one's sentences lie in two batches of 2 or 3.
+SENTENCES = [["the red ring", "star"], ["the blue circle on the left", "star", "a square"], ["the green heart"]]
+TOLERANCE = 1e-5
+
+SINGLE = {**RELEASED, "schedule": {"kind": "single", "timesteps": [51, 401]}, "prompt_suffix": ""}
+ROWS = {
+    "paper": PAPER,
+    "paper, some layers": {**PAPER, "cross_layers": {"map_px": [4]}},
+    "released": RELEASED,
+    "released, some layers": {**RELEASED, "cross_layers": {"map_px": [4]}},
+    "released, conditional maps": {**RELEASED, "guided_maps": False},
+    "released, probabilities": {**RELEASED, "quantity": "probabilities"},
+    "released, no guidance": {**RELEASED, "guidance": 1.0},
+    "two single steps": SINGLE,
+    "two single steps, conditional maps": {**SINGLE, "guided_maps": False},
+}
+
+
+@pytest.fixture(scope="module")
+def demo() -> AttentionExtractor:
+    return AttentionExtractor(make_section(model=str(DIFFUSION)))
+
+
+def capture_together(extractor: AttentionExtractor, capture: CaptureSettings) -> list[list[CrossMaps]]:
+    queries = [
+        PhotoQuery(str(index), fit_canvas(make_photo(index, 30, 50), capture.canvas_px, "letterbox"), asked, False)
+        for index, asked in enumerate(SENTENCES)
+    ]
+    return [image.cross for image in extractor.capture_photos(queries, capture)]
+
+
+@pytest.fixture(scope="module")
+def plain(demo: AttentionExtractor) -> dict[str, list[list[CrossMaps]]]:
+    return {
+        name: [
+            capture_plainly(demo, make_photo(index, 30, 50), str(index), asked, make_capture(row))
+            for index, asked in enumerate(SENTENCES)
+        ]
+        for name, row in ROWS.items()
+    }
+
+
+@pytest.mark.parametrize("batch", [1, 3, 16])
+@pytest.mark.parametrize("name", ROWS)
+def test_maps_are_those_of_the_plain_path(demo, plain, monkeypatch: pytest.MonkeyPatch, name: str, batch: int):
+    """Probabilities to 1e-5; guided logits, which reach 70, to 1e-5 of the largest: guidance makes 17 of each error."""
+    monkeypatch.setattr(demo, "settings", make_section(model=str(DIFFUSION), batch_sentences=batch))
+    monkeypatch.setattr(demo, "_plans", {})
+    for mine, expected in zip(capture_together(demo, make_capture(ROWS[name])), plain[name], strict=True):
+        for got, other in zip(mine, expected, strict=True):
+            assert got.keys == other.keys
+            for size, block in other.maps.items():
+                largest = max(np.abs(block).max(), 1.0)
+                np.testing.assert_allclose(got.maps[size], block, atol=TOLERANCE * largest, rtol=0)
