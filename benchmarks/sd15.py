@@ -71,7 +71,8 @@ def write_pipeline(folder: Path, width: int, dtype: torch.dtype) -> None:
     )
     unet.to(dtype).save_pretrained(folder / "unet")
     vae.save_pretrained(folder / "vae")
-    CLIPTextModel(text).to(dtype).save_pretrained(folder / "text_encoder")
+    encoder: Any = CLIPTextModel(text)
+    encoder.to(dtype).save_pretrained(folder / "text_encoder")
     DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").save_pretrained(
         folder / "scheduler"
     )

@@ -61,7 +61,8 @@ def build_on_meta(unet_config: Mapping[str, Any]) -> Any:
     """
     try:
         with torch.device("meta"):
-            return UNet2DConditionModel.from_config(dict(unet_config)).requires_grad_(False).eval()
+            unet: Any = UNet2DConditionModel.from_config(dict(unet_config))
+        return unet.requires_grad_(False).eval()
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
         raise _describe("U-Net", "built", error) from error
 

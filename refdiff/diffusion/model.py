@@ -136,15 +136,16 @@ def prepare_unet(model: DiffusionModel, compile_parts: bool) -> None:
         model: What `load_model` gave; changed in place.
         compile_parts: Whether to compile; the compiling itself happens in the first passes.
     """
+    unet: Any = model.unet
     if model.device.type == "cuda" and model.dtype != torch.float32:
-        model.unet.to(memory_format=torch.channels_last)
+        unet.to(memory_format=torch.channels_last)
     if not compile_parts:
         return
     # One for each combination of widths: by default a function is compiled eight times and then given up.
     torch.compiler.config.recompile_limit = _WIDTHS_COMPILED
-    for module in model.unet.modules():
-        if isinstance(module, (ResnetBlock2D, FeedForward)):
-            module.forward = torch.compile(module.forward, dynamic=True)
+    parts: list[Any] = [part for part in unet.modules() if isinstance(part, (ResnetBlock2D, FeedForward))]
+    for part in parts:
+        part.forward = torch.compile(part.forward, dynamic=True)
 
 
 def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:

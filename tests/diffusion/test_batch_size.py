@@ -54,13 +54,10 @@ def test_half_the_batch_goes_on_after_memory_ran_out():
     assert short.batch_size(make_capture(PAPER)) == 2
 
 
-@pytest.mark.parametrize(
-    ("batch", "message"), [("auto", "too small for 1 sentences"), (4, "too small for 4 sentences")]
-)
-def test_memory_for_less_than_one_sentence_or_than_was_told(batch, message: str):
+@pytest.mark.parametrize(("batch", "sentences"), [("auto", 1), (4, 4)])
+def test_memory_for_less_than_one_sentence_or_than_was_told(batch, sentences: int):
     short = AttentionExtractor(make_section(batch_sentences=batch))
     run_short_of_memory(short, rows=0)
-    with pytest.raises(
-        ModelError, match=rf"batch_sentences: .*too small for {sentences} sentences.*use auto or a smaller"
-    ):
+    message = f"batch_sentences: .*too small for {sentences} sentences.*use auto or a smaller"
+    with pytest.raises(ModelError, match=message):
         short.capture(make_photo(0, 20, 20), "a", SENTENCES, make_capture(PAPER))
