@@ -23,7 +23,8 @@ from refdiff.attention import CrossMaps
 from refdiff.command import run_command
 from refdiff.device import choose_device
 from refdiff.diffusion.canvas import fit_canvas
-from refdiff.diffusion.extractor import AttentionExtractor, PhotoQuery
+from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
 from refdiff.params import parse_section

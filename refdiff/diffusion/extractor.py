@@ -8,47 +8,18 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, MapKey, SelfMaps
+from refdiff.attention import CrossMaps, SelfMaps
 from refdiff.diffusion.batch_size import BatchSize
 from refdiff.diffusion.canvas import fit_canvas, to_signed
-from refdiff.diffusion.denoise import MapsByRun, PhotoRuns, open_runs
+from refdiff.diffusion.denoise import PhotoRuns, open_runs
 from refdiff.diffusion.model import identify_pipeline, load_model, prepare_unet
 from refdiff.diffusion.noise import draw_noise
+from refdiff.diffusion.photo_query import ImageMaps, PhotoQuery, stack_maps
 from refdiff.diffusion.plan import CapturePlan, plan_capture
 from refdiff.diffusion.prompts import count_tokens, encode_all_prompts, encode_prompts
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
 from refdiff.errors import ModelError, TextError
 from refdiff.model_identity import ModelIdentity
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class PhotoQuery:
-    """A photo and what is asked about it.
-
-    Attributes:
-        image_id: Seeds the noise, together with the settings' seed.
-        canvas: The photo on the capture's canvas, RGB uint8 `[side side 3]` (`fit_canvas`).
-        sentences: Any number of them.
-        with_self: Whether the self-attention that the capture names is wanted too.
-    """
-
-    image_id: str
-    canvas: NDArray[np.uint8]
-    sentences: Sequence[str]
-    with_self: bool
-
-
-@dataclass(frozen=True, slots=True)
-class ImageMaps:
-    """What a capture keeps of one image.
-
-    Attributes:
-        cross: One per sentence, in the order in which they were given.
-        self_attention: Of the image; None when not asked for.
-    """
-
-    cross: list[CrossMaps]
-    self_attention: SelfMaps | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +171,7 @@ class AttentionExtractor:
                 continue
             size.end_batch(len(batch))
             ids = [queries[prompt.photo].image_id for prompt in batch]
-            blocks = {map_size: _stack(maps, keys, ids) for map_size, keys in plan.cross_keys.items()}
+            blocks = {map_size: stack_maps(maps, keys, ids) for map_size, keys in plan.cross_keys.items()}
             for row, prompt in enumerate(batch):
                 mine = {map_size: block[row, : prompt.tokens] for map_size, block in blocks.items()}
                 cross[prompt.photo].append(CrossMaps(plan.cross_keys, mine))
@@ -211,7 +182,7 @@ class AttentionExtractor:
         if not (query.with_self and plan.self_keys):
             return None
         maps = runs.read_self_attention(photo)
-        blocks = {size: _stack(maps, keys, [query.image_id])[0] for size, keys in plan.self_keys.items()}
+        blocks = {size: stack_maps(maps, keys, [query.image_id])[0] for size, keys in plan.self_keys.items()}
         return SelfMaps(plan.self_keys, blocks)
 
     def encode_photo(self, photo: NDArray[np.uint8], image_id: str, capture: CaptureSettings) -> torch.Tensor:
@@ -237,25 +208,3 @@ class AttentionExtractor:
                 drawn = draw_noise(self.settings.seed, image_id, "posterior", latent.shape)
                 latent = latent + posterior.std * drawn.to(latent.device)
             return (latent - (vae.config["shift_factor"] or 0.0)) * vae.config["scaling_factor"]
-
-
-def _stack(maps: MapsByRun, keys: Sequence[MapKey], image_ids: Sequence[str]) -> NDArray[np.float32]:
-    """Maps of one size side by side: `[row token map y x]` of cross-, `[row map pixel pixel]` of self-attention.
-
-    Args:
-        maps: By run and layer.
-        keys: Which of them.
-        image_ids: The image of each row, for messages.
-
-    Raises:
-        ModelError: A value is not finite.
-    """
-    each = [maps[key.step][key.layer] for key in keys]
-    block = torch.stack(each, dim=each[0].ndim - 2)
-    finite = torch.isfinite(block).flatten(1).all(dim=1).tolist()
-    if not all(finite):
-        raise ModelError(
-            f"image {image_ids[finite.index(False)]}: attention maps are not finite; the model overflows in this "
-            "precision, use dtype bfloat16 or float32"
-        )
-    return block.cpu().numpy()

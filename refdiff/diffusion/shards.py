@@ -13,7 +13,8 @@ from refdiff.attention import CrossMaps, SelfMaps
 from refdiff.dataset.tables import read_dataset
 from refdiff.diffusion.background import read_ahead
 from refdiff.diffusion.canvas import fit_canvas
-from refdiff.diffusion.extractor import AttentionExtractor, PhotoQuery
+from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.settings import CaptureSettings
 from refdiff.errors import DatasetError, StoreMismatchError
 from refdiff.layout import SplitLayout

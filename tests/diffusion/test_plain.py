@@ -10,7 +10,8 @@ from benchmarks.plain import capture_plainly
 from refdiff.attention import CrossMaps
 from refdiff.demo.models import DIFFUSION
 from refdiff.diffusion.canvas import fit_canvas
-from refdiff.diffusion.extractor import AttentionExtractor, PhotoQuery
+from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.settings import CaptureSettings
 from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_photo, make_section
 
