@@ -174,7 +174,13 @@ def main() -> None:
     first = PointingPlan().scenes.start
     plan = PointingPlan(scenes=range(first, first + arguments.scenes), timesteps=tuple(arguments.timesteps))
     settings = ExtractionSettings(
-        model=str(arguments.model), revision=None, device="cpu", dtype="float32", batch_sentences=16, seed=plan.seed
+        model=str(arguments.model),
+        revision=None,
+        device="cpu",
+        dtype="float32",
+        batch_sentences="auto",
+        compile=False,
+        seed=plan.seed,
     )
     extractor = AttentionExtractor(settings)
     quantities: tuple[Quantity, ...] = ("probabilities", "logits")

@@ -17,27 +17,47 @@ from refdiff.diffusion.layers import AttentionLayer
 from refdiff.diffusion.settings import Quantity
 from refdiff.errors import ModelError
 
+# Values of a self-attention map that are held at a time beside the map itself.
+_CHUNK_VALUES = 1 << 24
+
+
+class PassEnded(Exception):  # noqa: N818 - not an error: nothing more of the pass is wanted
+    """The last layer that is read has been read; whoever runs the U-Net catches it (see `expect`)."""
+
 
 class AttentionReader:
-    """What the next U-Net run is to leave behind, and what it left.
+    """What the next U-Net pass is to leave behind, and what it left.
 
     Attributes:
         tokens: Cross-attention maps kept, from the first token after the start token on; 0 keeps none.
+        rows: Rows of the batch whose cross-attention is kept, from the first on.
         read_self: Whether self-attention is kept.
-        cross: By layer name, float32 `[batch token height width]` of the last run.
-        self_attention: By layer name, float32 `[batch pixel pixel]` of the last run.
+        ends_at: Name of the layer that ends the pass; None: it runs to its prediction.
+        cross: By layer name, float32 `[row token height width]` of the last pass.
+        self_attention: By layer name, float32 `[row pixel pixel]` of the last pass.
     """
 
-    def __init__(self) -> None:
-        self.tokens = 0
-        self.read_self = False
+    def __init__(self, cross: Sequence[AttentionLayer], self_attention: Sequence[AttentionLayer]) -> None:
+        """Layers that are read, in running order."""
+        self._last_cross = cross[-1].name if cross else None
+        self._last_self = self_attention[-1].name if self_attention else None
+        self.expect(0, 0, read_self=False, to_the_end=True)
+
+    def expect(self, tokens: int, rows: int, read_self: bool, to_the_end: bool) -> None:
+        """Forget the last pass, and say what to keep of the next one.
+
+        Args:
+            tokens: See the attributes.
+            rows: See the attributes.
+            read_self: See the attributes; not together with tokens.
+            to_the_end: Whether the U-Net's prediction is wanted too. If not, the pass raises `PassEnded` when the last
+                layer that is read has its queries and keys.
+        """
+        assert not (tokens and read_self)
+        self.tokens, self.rows, self.read_self = tokens, rows, read_self
+        self.ends_at = None if to_the_end else self._last_self if read_self else self._last_cross
         self.cross: dict[str, torch.Tensor] = {}
         self.self_attention: dict[str, torch.Tensor] = {}
-
-    def expect(self, tokens: int, read_self: bool) -> None:
-        """Forget the last run, and say what to keep of the next one."""
-        self.tokens, self.read_self = tokens, read_self
-        self.cross, self.self_attention = {}, {}
 
 
 @contextmanager
@@ -59,7 +79,7 @@ def read_attention(
         ModelError: A layer does more than plain scaled dot-product attention.
     """
     modules = dict(unet.named_modules())
-    reader = AttentionReader()
+    reader = AttentionReader(cross, self_attention)
     replaced: list[tuple[Attention, Any]] = []
     try:
         for layer in (*cross, *self_attention):
@@ -77,7 +97,7 @@ def read_attention(
     finally:
         for module, processor in replaced:
             module.set_processor(processor)
-        reader.expect(0, read_self=False)
+        reader.expect(0, 0, read_self=False, to_the_end=True)
 
 
 def mean_logits(query: torch.Tensor, key: torch.Tensor, heads: int, scale: float) -> torch.Tensor:
@@ -121,6 +141,28 @@ def mean_probabilities(query: torch.Tensor, key: torch.Tensor, heads: int, scale
     return total / heads
 
 
+def mean_self_probabilities(query: torch.Tensor, key: torch.Tensor, heads: int, scale: float) -> torch.Tensor:
+    """Head mean of the softmax of self-attention; beside the result, little memory.
+
+    Args:
+        query: `[batch pixel channel]`, all heads.
+        key: The same shape.
+        heads: Number of heads.
+        scale: 1 / sqrt(channels of a head).
+
+    Returns:
+        float32 `[batch pixel pixel]`; row i is where pixel i looks.
+    """
+    batch, pixels, _ = query.shape
+    total = query.new_zeros(batch, pixels, pixels, dtype=torch.float32)
+    step = max(1, _CHUNK_VALUES // (batch * pixels))
+    for q, k in zip(query.float().chunk(heads, 2), key.float().chunk(heads, 2), strict=True):
+        for start in range(0, pixels, step):
+            some = slice(start, start + step)
+            total[:, some] += torch.softmax((q[:, some] * scale) @ k.transpose(1, 2), dim=2)
+    return total / heads
+
+
 class _Processor:
     """diffusers' fused attention of a transformer block, with a place to read queries and keys."""
 
@@ -142,8 +184,11 @@ class _Processor:
         assert attn.to_v is not None
         assert attn.to_out is not None
         text = hidden_states if encoder_hidden_states is None else encoder_hidden_states
-        query, key, value = attn.to_q(hidden_states), attn.to_k(text), attn.to_v(text)
+        query, key = attn.to_q(hidden_states), attn.to_k(text)
         self.read(attn, query, key)
+        if self.reader.ends_at == self.name:
+            raise PassEnded
+        value = attn.to_v(text)
         batch, pixels, channels = query.shape
         shape = (batch, -1, attn.heads, channels // attn.heads)
         # The same calls on the same layouts as diffusers' AttnProcessor2_0: the same bits.
@@ -164,9 +209,10 @@ class _CrossProcessor(_Processor):
         self.quantity = quantity
 
     def read(self, attn: Attention, query: torch.Tensor, key: torch.Tensor) -> None:
-        tokens = self.reader.tokens
+        tokens, rows = self.reader.tokens, self.reader.rows
         if not tokens:
             return
+        query, key = query[:rows], key[:rows]
         if self.quantity == "logits":
             maps = mean_logits(query, key[:, 1 : 1 + tokens], attn.heads, attn.scale)
         else:
@@ -179,11 +225,7 @@ class _SelfProcessor(_Processor):
     def read(self, attn: Attention, query: torch.Tensor, key: torch.Tensor) -> None:
         if not self.reader.read_self:
             return
-        batch, pixels, _ = query.shape
-        total = query.new_zeros(batch, pixels, pixels, dtype=torch.float32)
-        for q, k in zip(query.float().chunk(attn.heads, 2), key.float().chunk(attn.heads, 2), strict=True):
-            total += torch.softmax((q * attn.scale) @ k.transpose(1, 2), dim=2)
-        self.reader.self_attention[self.name] = total / attn.heads
+        self.reader.self_attention[self.name] = mean_self_probabilities(query, key, attn.heads, attn.scale)
 
 
 def _refuse_unusual(name: str, module: torch.nn.Module) -> None:

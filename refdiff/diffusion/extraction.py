@@ -1,61 +1,41 @@
 """A split through the U-Net into a store: shard by shard, going on where an earlier run ended."""
 
 from collections.abc import Callable
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from importlib.metadata import version
-from itertools import groupby
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from refdiff import __version__
-from refdiff.attention import CrossMaps, SelfMaps
 from refdiff.attention_store import FORMAT
-from refdiff.dataset.tables import read_dataset
 from refdiff.device import choose_device
+from refdiff.diffusion.background import WriteBehind
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.model import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.errors import DatasetError, StoreMismatchError
+from refdiff.diffusion.shards import Sentences, ShardMaps, check_tokens, compute_shards, read_sentences
 from refdiff.layout import SplitLayout
 from refdiff.model_identity import ModelIdentity
-from refdiff.photo import read_bytes, read_photo
+from refdiff.photo import read_bytes
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
 from refdiff.store.fingerprint import digest_bytes, digest_facts, digest_files
 from refdiff.store.work import WorkFolder, translate_write_errors
-from refdiff.text.tables import read_text
 
 STAGE = "extract_attention"
+
+# What moves last bits only, or says where the model lies: a run may go on with other values.
+_NOT_IN_THE_FINGERPRINT = {"model", "revision", "device", "batch_sentences", "compile"}
 
 # Their versions may move values, so they are part of what a store is.
 _LIBRARIES = ("torch", "diffusers", "transformers", "pillow", "zarr", "numcodecs")
 
 # Called with (expressions done, expressions in all).
 Report = Callable[[int, int], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Sentences:
-    """What extraction reads of a split.
-
-    Attributes:
-        root: The project's folder, where photo paths start.
-        image_id: By image.
-        path: Photo files, by image.
-        image_index: int32 `[expression]`, never falling.
-        sentence: By expression.
-        tokens: int32 `[expression]`, tokens that the text table counts.
-    """
-
-    root: Path
-    image_id: list[str]
-    path: list[str]
-    image_index: NDArray[np.int32]
-    sentence: list[str]
-    tokens: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +75,7 @@ def extract_split(
         name: The capture's name.
         capture: Its row of params.yaml.
         settings: The stage's section.
-        report: Told of progress.
+        report: Told of progress, from one thread or another, never from two at once.
 
     Raises:
         RefdiffError: Input, model or parameters do not fit, or something cannot be written; finished shards stay.
@@ -119,18 +99,23 @@ def extract_split(
         with translate_write_errors(work.path):
             writer = AttentionWriter(work.content, store, _describe(facts, identity))
         records = work.finished()
-        missing = [shard for shard in range(store.shards) if shard not in records]
+        missing = {shard: store.expressions_of(shard) for shard in range(store.shards) if shard not in records}
         done = sum(len(store.expressions_of(shard)) for shard in records)
         report(done, len(sentences.sentence))
         if missing:  # otherwise the model need not be loaded
             extractor = AttentionExtractor(settings, identity)
             check_tokens(sentences, extractor, layout.text)
-            for shard in missing:
-                cross, own = compute_shard(extractor, sentences, store.expressions_of(shard), capture)
+
+            def keep(shard: int, maps: ShardMaps) -> None:
+                nonlocal done
                 with translate_write_errors(work.path):
-                    records[shard] = work.record(shard, writer.write_shard(shard, cross, own))
-                done += len(cross)
+                    records[shard] = work.record(shard, writer.write_shard(shard, maps.cross, maps.self_attention))
+                done += len(maps.cross)
                 report(done, len(sentences.sentence))
+
+            with WriteBehind() as writing, closing(compute_shards(extractor, sentences, missing, capture)) as computed:
+                for shard, maps in computed:
+                    writing.submit(partial(keep, shard, maps))
         ordered = [records[shard] for shard in range(store.shards)]
         files = [*writer.metadata_files(), *(file for record in ordered for file in record.files)]
         target = layout.attention(name)
@@ -146,34 +131,13 @@ def extract_split(
     )
 
 
-def read_sentences(layout: SplitLayout) -> Sentences:
-    """The split's sentences and photo names.
-
-    Raises:
-        StoreMismatchError: The text table is of another dataset.
-        DatasetError: There are no sentences.
-    """
-    dataset, text = read_dataset(layout.dataset), read_text(layout.text)
-    images, expressions = dataset.images, dataset.expressions
-    if len(text) != len(expressions.sentence):
-        raise StoreMismatchError(
-            f"{layout.text}: expected {len(expressions.sentence)} rows, one per expression, got {len(text)}; "
-            "run `dvc repro`"
-        )
-    if not expressions.sentence:
-        raise DatasetError(f"{layout.dataset}: has no expressions; expected one at least; correct the split")
-    return Sentences(
-        layout.root, images.image_id, images.path, expressions.image_index, expressions.sentence, text.unet_tokens
-    )
-
-
 def gather_facts(
     sentences: Sentences, identity: ModelIdentity, capture: CaptureSettings, settings: ExtractAttentionSettings
 ) -> dict[str, Any]:
     """Everything that the store's values depend on.
 
-    The size of a batch is left out: it moves last bits only, and a run that ended for want of memory should go on with
-    a smaller one.
+    The size of a batch and `compile` are left out: they move last bits only, and a run that ended for want of memory or
+    of a compiler should go on with another setting.
 
     Raises:
         ImageError: A photo cannot be read.
@@ -188,7 +152,7 @@ def gather_facts(
         "stage": STAGE,
         "format": FORMAT,
         "capture": capture.model_dump(mode="json"),
-        "parameters": settings.model_dump(mode="json", exclude={"model", "revision", "device", "batch_sentences"}),
+        "parameters": settings.model_dump(mode="json", exclude=_NOT_IN_THE_FINGERPRINT),
         "model": identity.digest,
         "device": choose_device(settings.device).type,
         "inputs": {
@@ -199,46 +163,6 @@ def gather_facts(
         "versions": {"refdiff": __version__, **{library: version(library) for library in _LIBRARIES}},
         "code": digest_files(code, package),
     }
-
-
-def check_tokens(sentences: Sentences, extractor: AttentionExtractor, where: Path) -> None:
-    """See that the text table counts the tokens that the U-Net will see.
-
-    Raises:
-        StoreMismatchError: It was made with another tokenizer.
-    """
-    for index, (sentence, tokens) in enumerate(zip(sentences.sentence, sentences.tokens, strict=True)):
-        count = extractor.count_tokens(sentence)
-        if count != tokens:
-            raise StoreMismatchError(
-                f"{where}: expression {index} {sentence!r}: expected {count} tokens by the tokenizer of "
-                f"{extractor.model.identity.name}, got {tokens}; give parse_text and extract_attention the same model"
-            )
-
-
-def compute_shard(
-    extractor: AttentionExtractor, sentences: Sentences, expressions: range, capture: CaptureSettings
-) -> tuple[list[CrossMaps], dict[int, SelfMaps]]:
-    """The maps of a shard's expressions, image by image.
-
-    Returns:
-        Cross-attention of each expression; self-attention of the images whose first expression is among them.
-
-    Raises:
-        ImageError: A photo cannot be read.
-    """
-    cross: list[CrossMaps] = []
-    own: dict[int, SelfMaps] = {}
-    for image, group in groupby(expressions, key=lambda index: int(sentences.image_index[index])):
-        mine = list(group)
-        photo = read_photo(sentences.root / sentences.path[image])
-        is_first = mine[0] == 0 or sentences.image_index[mine[0] - 1] != image
-        asked = [sentences.sentence[index] for index in mine]
-        maps = extractor.capture_image(photo, sentences.image_id[image], asked, capture, with_self=is_first)
-        cross.extend(maps.cross)
-        if maps.self_attention is not None:
-            own[image] = maps.self_attention
-    return cross, own
 
 
 def _describe(facts: dict[str, Any], identity: ModelIdentity) -> dict[str, Any]:

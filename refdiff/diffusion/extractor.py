@@ -1,36 +1,34 @@
-"""Attention of one photo and its sentences, in memory."""
+"""Attention of photos and their sentences, in memory."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, MapKey, SelfMaps
+from refdiff.attention import CrossMaps, SelfMaps
+from refdiff.diffusion.batch_size import BatchSize
 from refdiff.diffusion.canvas import fit_canvas, to_signed
-from refdiff.diffusion.capture import read_attention
-from refdiff.diffusion.denoise import ImageRuns, MapsByRun
-from refdiff.diffusion.model import identify_pipeline, load_model
+from refdiff.diffusion.denoise import PhotoRuns, open_runs
+from refdiff.diffusion.model import identify_pipeline, load_model, prepare_unet
 from refdiff.diffusion.noise import draw_noise
+from refdiff.diffusion.photo_query import ImageMaps, PhotoQuery, stack_maps
 from refdiff.diffusion.plan import CapturePlan, plan_capture
-from refdiff.diffusion.prompts import count_tokens, encode_prompts
+from refdiff.diffusion.prompts import count_tokens, encode_all_prompts, encode_prompts
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
 from refdiff.errors import ModelError, TextError
 from refdiff.model_identity import ModelIdentity
 
 
 @dataclass(frozen=True, slots=True)
-class ImageMaps:
-    """What a capture keeps of one image.
+class _Prompt:
+    """A sentence on its way through the U-Net: the place of its photo, its prompt and its number of tokens."""
 
-    Attributes:
-        cross: One per sentence, in the order in which they were given.
-        self_attention: Of the image; None when not asked for.
-    """
-
-    cross: list[CrossMaps]
-    self_attention: SelfMaps | None
+    photo: int
+    text: str
+    tokens: int
 
 
 class AttentionExtractor:
@@ -54,11 +52,16 @@ class AttentionExtractor:
         identity = identity or identify_pipeline(settings.model, settings.revision)
         self.settings = settings
         self.model = load_model(identity, settings.revision, settings.device, settings.dtype)
-        self._plans: dict[CaptureSettings, CapturePlan] = {}
+        prepare_unet(self.model, settings.compile)
+        self._plans: dict[CaptureSettings, tuple[CapturePlan, BatchSize]] = {}
 
     def count_tokens(self, sentence: str) -> int:
         """Tokens of a sentence in its prompt, without start and end, after truncation."""
         return count_tokens(self.model, sentence)
+
+    def batch_size(self, capture: CaptureSettings) -> int:
+        """Sentences of the next batch of a capture."""
+        return self._prepare(capture)[1].sentences
 
     def capture(
         self, photo: NDArray[np.uint8], image_id: str, sentences: Sequence[str], capture: CaptureSettings
@@ -90,56 +93,97 @@ class AttentionExtractor:
         with_self: bool,
     ) -> ImageMaps:
         """As `capture`, and the image's self-attention as well when `with_self` and the capture names layers of it."""
-        counts = [self.count_tokens(sentence) for sentence in sentences]
-        for sentence, count in zip(sentences, counts, strict=True):
-            if not count:
-                raise TextError(f"image {image_id}: sentence {sentence!r} has no words; remove it from the dataset")
+        self._prepare(capture)  # a canvas that does not fit the model is refused before a photo is put on it
+        canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
+        return self.capture_photos([PhotoQuery(image_id, canvas, sentences, with_self)], capture)[0]
+
+    def capture_photos(self, queries: Sequence[PhotoQuery], capture: CaptureSettings) -> list[ImageMaps]:
+        """As `capture_image`, of several photos, whose sentences share batches; in the order of the queries.
+
+        Raises:
+            ParameterError: The capture does not fit the model.
+            TextError: A sentence has no tokens.
+            ModelError: The device's memory is too small, or a map is not finite.
+        """
+        plan, _ = self._prepare(capture)
+        prompts = self._make_prompts(queries, capture)
+        if not queries:
+            return []
         try:
-            with torch.inference_mode():
-                return self._run(photo, image_id, list(zip(sentences, counts, strict=True)), capture, with_self)
+            with torch.inference_mode(), self._open(queries, prompts, plan, capture) as runs:
+                cross = self._read_all(runs, queries, prompts, capture)
+                own = [self._read_self(runs, photo, query, plan) for photo, query in enumerate(queries)]
         except torch.OutOfMemoryError as error:
             raise ModelError(
-                f"image {image_id}: the device's memory is too small for {self.settings.batch_sentences} sentences "
-                "at a time; use a smaller batch_sentences or canvas_px, or a half-precision dtype"
+                f"image {queries[0].image_id}: the device's memory is too small for one photo; use a smaller canvas_px"
             ) from error
+        return [ImageMaps(mine, self_maps) for mine, self_maps in zip(cross, own, strict=True)]
 
-    def _plan(self, capture: CaptureSettings) -> CapturePlan:
+    def _open(
+        self, queries: Sequence[PhotoQuery], prompts: Sequence[_Prompt], plan: CapturePlan, capture: CaptureSettings
+    ) -> AbstractContextManager[PhotoRuns]:
+        """The photos' latents and noise, and the U-Net made ready for them."""
+        latents = torch.cat([self._encode(query.canvas, query.image_id, capture) for query in queries])
+        seed, shape = self.settings.seed, latents.shape[1:]
+        noise = torch.stack([draw_noise(seed, query.image_id, "diffusion", shape) for query in queries])
+        unconditional = encode_prompts(self.model, [capture.negative_prompt])
+        tokens = max((prompt.tokens for prompt in prompts), default=0)
+        return open_runs(self.model, plan, capture, latents, noise.to(latents.device), unconditional, tokens)
+
+    def _prepare(self, capture: CaptureSettings) -> tuple[CapturePlan, BatchSize]:
         if capture not in self._plans:
-            self._plans[capture] = plan_capture(self.model.identity, capture)
+            plan = plan_capture(self.model.identity, capture)
+            size = BatchSize(self.settings.batch_sentences, plan.latent_px, self.model.device)
+            self._plans[capture] = plan, size
         return self._plans[capture]
 
-    def _run(
-        self,
-        photo: NDArray[np.uint8],
-        image_id: str,
-        sentences: Sequence[tuple[str, int]],
-        capture: CaptureSettings,
-        with_self: bool,
-    ) -> ImageMaps:
-        """As `capture_image`, of sentences with their numbers of tokens."""
-        plan = self._plan(capture)
-        counts = [count for _, count in sentences]
-        latent = self.encode_photo(photo, image_id, capture)
-        noise = draw_noise(self.settings.seed, image_id, "diffusion", latent.shape).to(latent.device)
-        unconditional = encode_prompts(self.model, [capture.negative_prompt])
-        prompts = [sentence + capture.prompt_suffix for sentence, _ in sentences]
-        cross: list[CrossMaps] = []
-        with read_attention(self.model.unet, plan.cross, plan.self_attention, capture.quantity) as reader:
-            image = ImageRuns(
-                self.model, reader, capture, plan.runs, latent, noise, unconditional, max(counts, default=0)
-            )
-            for start in range(0, len(prompts), self.settings.batch_sentences):
-                batch = slice(start, start + self.settings.batch_sentences)
-                maps = image.read_sentences(encode_prompts(self.model, prompts[batch]))
-                blocks = {size: _stack(maps, keys, image_id) for size, keys in plan.cross_keys.items()}
-                for row, tokens in enumerate(counts[batch]):
-                    mine = {size: block[row, :tokens] for size, block in blocks.items()}
-                    cross.append(CrossMaps(plan.cross_keys, mine))
-            if not (with_self and plan.self_keys):
-                return ImageMaps(cross, None)
-            maps = image.read_self_attention()
-        blocks = {size: _stack(maps, keys, image_id)[0] for size, keys in plan.self_keys.items()}
-        return ImageMaps(cross, SelfMaps(plan.self_keys, blocks))
+    def _make_prompts(self, queries: Sequence[PhotoQuery], capture: CaptureSettings) -> list[_Prompt]:
+        prompts: list[_Prompt] = []
+        for photo, query in enumerate(queries):
+            for sentence in query.sentences:
+                tokens = self.count_tokens(sentence)
+                if not tokens:
+                    raise TextError(
+                        f"image {query.image_id}: sentence {sentence!r} has no words; remove it from the dataset"
+                    )
+                prompts.append(_Prompt(photo, sentence + capture.prompt_suffix, tokens))
+        return prompts
+
+    def _read_all(
+        self, runs: PhotoRuns, queries: Sequence[PhotoQuery], prompts: Sequence[_Prompt], capture: CaptureSettings
+    ) -> list[list[CrossMaps]]:
+        """Cross-attention of all sentences, by photo."""
+        plan, size = self._prepare(capture)
+        texts, place_of = np.unique([prompt.text for prompt in prompts], return_inverse=True)
+        states = encode_all_prompts(self.model, texts.tolist())
+        cross: list[list[CrossMaps]] = [[] for _ in queries]
+        start = 0
+        while start < len(prompts):
+            batch = prompts[start : start + size.sentences]
+            conditional = states[place_of[start : start + len(batch)]]
+            size.start_batch()
+            try:
+                maps = runs.read_sentences(conditional, [prompt.photo for prompt in batch])
+            except torch.OutOfMemoryError:
+                maps = None
+            if maps is None:  # out of the except clause, where the failed pass has let go of its tensors
+                size.halve(len(batch))
+                continue
+            size.end_batch(len(batch))
+            ids = [queries[prompt.photo].image_id for prompt in batch]
+            blocks = {map_size: stack_maps(maps, keys, ids) for map_size, keys in plan.cross_keys.items()}
+            for row, prompt in enumerate(batch):
+                mine = {map_size: block[row, : prompt.tokens] for map_size, block in blocks.items()}
+                cross[prompt.photo].append(CrossMaps(plan.cross_keys, mine))
+            start += len(batch)
+        return cross
+
+    def _read_self(self, runs: PhotoRuns, photo: int, query: PhotoQuery, plan: CapturePlan) -> SelfMaps | None:
+        if not (query.with_self and plan.self_keys):
+            return None
+        maps = runs.read_self_attention(photo)
+        blocks = {size: stack_maps(maps, keys, [query.image_id])[0] for size, keys in plan.self_keys.items()}
+        return SelfMaps(plan.self_keys, blocks)
 
     def encode_photo(self, photo: NDArray[np.uint8], image_id: str, capture: CaptureSettings) -> torch.Tensor:
         """The photo's latent, float32 `[1 channel y x]`, scaled as the U-Net expects.
@@ -151,9 +195,12 @@ class AttentionExtractor:
 
         Source: method.md, generative score 1 and 2.
         """
+        self._prepare(capture)
+        return self._encode(fit_canvas(photo, capture.canvas_px, capture.canvas_mode), image_id, capture)
+
+    def _encode(self, canvas: NDArray[np.uint8], image_id: str, capture: CaptureSettings) -> torch.Tensor:
         vae = self.model.vae
-        canvas = to_signed(fit_canvas(photo, capture.canvas_px, capture.canvas_mode))
-        pixels = torch.from_numpy(canvas)[None].to(self.model.device)
+        pixels = torch.from_numpy(to_signed(canvas))[None].to(self.model.device)
         with torch.inference_mode():
             posterior = vae.encode(pixels, return_dict=False)[0]
             latent = posterior.mean
@@ -161,15 +208,3 @@ class AttentionExtractor:
                 drawn = draw_noise(self.settings.seed, image_id, "posterior", latent.shape)
                 latent = latent + posterior.std * drawn.to(latent.device)
             return (latent - (vae.config["shift_factor"] or 0.0)) * vae.config["scaling_factor"]
-
-
-def _stack(maps: MapsByRun, keys: Sequence[MapKey], image_id: str) -> NDArray[np.float32]:
-    """Maps of one size side by side: `[batch token map y x]` of cross-, `[batch map pixel pixel]` of self-attention."""
-    each = [maps[key.step][key.layer] for key in keys]
-    block = torch.stack(each, dim=each[0].ndim - 2)
-    if not torch.isfinite(block).all():
-        raise ModelError(
-            f"image {image_id}: attention maps are not finite; the model overflows in this precision, "
-            "use dtype bfloat16 or float32"
-        )
-    return block.cpu().numpy()

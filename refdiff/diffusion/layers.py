@@ -45,22 +45,47 @@ def trace_layers(unet_config: Mapping[str, Any], latent_px: int) -> tuple[Attent
         ModelError: The architecture cannot be built or run from it.
     """
     found: list[AttentionLayer] = []
+    unet = build_on_meta(unet_config)
+    for name, module in unet.named_modules():
+        if isinstance(module, Attention):
+            module.register_forward_pre_hook(_note(name, found), with_kwargs=True)
+    run_on_meta(unet, latent_px, rows=1, text_gradients=False)
+    return tuple(found)
+
+
+def build_on_meta(unet_config: Mapping[str, Any]) -> Any:
+    """The architecture on torch's meta device: shapes alone, no weights and no arithmetic.
+
+    Raises:
+        ModelError: It cannot be built from its configuration.
+    """
     try:
-        with torch.device("meta"), torch.no_grad():
+        with torch.device("meta"):
             unet: Any = UNet2DConditionModel.from_config(dict(unet_config))
-            for name, module in unet.named_modules():
-                if isinstance(module, Attention):
-                    module.register_forward_pre_hook(_note(name, found), with_kwargs=True)
-            latent = torch.zeros(1, unet.config["in_channels"], latent_px, latent_px)
-            text = torch.zeros(1, 1, unet.config["cross_attention_dim"])
+        return unet.requires_grad_(False).eval()
+    except (RuntimeError, ValueError, TypeError, KeyError) as error:
+        raise _describe("U-Net", "built", error) from error
+
+
+def run_on_meta(unet: Any, latent_px: int, rows: int, text_gradients: bool) -> None:
+    """Run what `build_on_meta` gave, for its hooks.
+
+    Args:
+        unet: The architecture.
+        latent_px: Side of the latent.
+        rows: Of the batch.
+        text_gradients: Whether what depends on the text is to require gradients.
+
+    Raises:
+        ModelError: It cannot be run.
+    """
+    try:
+        with torch.device("meta"), torch.set_grad_enabled(text_gradients):
+            latent = torch.zeros(rows, unet.config["in_channels"], latent_px, latent_px)
+            text = torch.zeros(rows, 1, unet.config["cross_attention_dim"], requires_grad=text_gradients)
             unet(latent, torch.zeros((), dtype=torch.long), encoder_hidden_states=text)
     except (RuntimeError, ValueError, TypeError, KeyError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"U-Net of a {latent_px} x {latent_px} latent: cannot be run ({reason}); "
-            "expected a diffusers UNet2DConditionModel that takes text; choose another model or canvas_px"
-        ) from error
-    return tuple(found)
+        raise _describe(f"U-Net of a {latent_px} x {latent_px} latent", "run", error) from error
 
 
 def choose_cross_layers(layers: Sequence[AttentionLayer], capture: CaptureSettings) -> tuple[AttentionLayer, ...]:
@@ -103,6 +128,14 @@ def map_keys(layers: Sequence[AttentionLayer], runs: int) -> dict[tuple[int, int
             key = MapKey(step, layer.order, layer.name, layer.side, layer.side)
             keys.setdefault((layer.side, layer.side), []).append(key)
     return {size: tuple(group) for size, group in keys.items()}
+
+
+def _describe(what: str, verb: str, error: Exception) -> ModelError:
+    reason = " ".join(str(error).split())[:300]
+    return ModelError(
+        f"{what}: cannot be {verb} ({reason}); expected a diffusers UNet2DConditionModel that takes text; "
+        "choose another model or canvas_px"
+    )
 
 
 def _note(name: str, found: list[AttentionLayer]) -> Any:

@@ -6,6 +6,8 @@ import torch
 
 from refdiff.diffusion.model import DiffusionModel
 
+PROMPTS_AT_A_TIME = 64
+
 
 def count_tokens(model: DiffusionModel, sentence: str) -> int:
     """Tokens of a sentence in its prompt, without start and end; what does not fit the model is cut."""
@@ -25,3 +27,11 @@ def encode_prompts(model: DiffusionModel, prompts: Sequence[str]) -> torch.Tenso
     ids = tokens["input_ids"].to(model.device)
     with torch.inference_mode():
         return model.text_encoder(ids)[0]
+
+
+def encode_all_prompts(model: DiffusionModel, prompts: Sequence[str]) -> torch.Tensor:
+    """As `encode_prompts`, of any number of prompts, some at a time."""
+    if not prompts:
+        return encode_prompts(model, [""])[:0]
+    parts = [prompts[start : start + PROMPTS_AT_A_TIME] for start in range(0, len(prompts), PROMPTS_AT_A_TIME)]
+    return torch.cat([encode_prompts(model, part) for part in parts])

@@ -139,7 +139,9 @@ class ExtractionSettings(Section):
         revision: Branch, tag or commit of a hub id; null for main and for folders.
         device: `auto` takes an accelerator when there is one.
         dtype: Precision of U-Net and text encoder; the VAE and the stored maps are computed in float32.
-        batch_sentences: Sentences of one image in one U-Net pass.
+        batch_sentences: Sentences in one batch, of one image or of several; with guidance a U-Net pass has up to
+            twice as many rows. `auto` finds it from the device's memory, and goes on with half where that fails.
+        compile: Compile parts of the U-Net with `torch.compile`: minutes at the start, faster passes.
         seed: Of the noise, together with the image id.
     """
 
@@ -147,7 +149,8 @@ class ExtractionSettings(Section):
     revision: Annotated[str, Field(min_length=1)] | None
     device: Annotated[str, Field(pattern=r"^(auto|cpu|cuda(:\d+)?)$")]
     dtype: Dtype
-    batch_sentences: Annotated[int, Field(ge=1)]
+    batch_sentences: Literal["auto"] | Annotated[int, Field(ge=1)]
+    compile: bool
     seed: Annotated[int, Field(ge=0)]
 
 

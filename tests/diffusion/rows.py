@@ -39,6 +39,7 @@ SECTION: dict[str, Any] = {
     "device": "cpu",
     "dtype": "float32",
     "batch_sentences": 16,
+    "compile": False,
     "seed": 0,
     "store": {"shard_expressions": 2, "chunk_expressions": 1, "chunk_tokens": 2, "compression_level": 1},
 }

@@ -72,10 +72,14 @@ def by_kind(layers: tuple[AttentionLayer, ...], kind: str) -> list[AttentionLaye
 def test_output_has_the_same_bits_with_reading_on(extractor: AttentionExtractor, layers, run: Run, quantity):
     off = run()
     with read_attention(extractor.model.unet, by_kind(layers, "cross"), by_kind(layers, "self"), quantity) as reader:
-        reader.expect(5, read_self=True)
+        reader.expect(5, 2, read_self=False, to_the_end=True)
         on = run()
-        assert len(reader.cross) == len(reader.self_attention) == 16
+        assert len(reader.cross) == 16
+        reader.expect(0, 0, read_self=True, to_the_end=True)
+        on_self = run()
+        assert len(reader.self_attention) == 16
     assert torch.equal(on, off)
+    assert torch.equal(on_self, off)
     assert torch.equal(run(), off)
 
 
@@ -85,7 +89,7 @@ def test_cross_maps_are_those_of_written_out_attention(
 ):
     wanted = by_kind(layers, "cross")
     with read_attention(extractor.model.unet, wanted, [], quantity) as reader:
-        reader.expect(6, read_self=False)
+        reader.expect(6, 2, read_self=False, to_the_end=True)
         run()
         for layer in wanted:
             got = reader.cross[layer.name]
@@ -97,7 +101,7 @@ def test_cross_maps_are_those_of_written_out_attention(
 def test_self_maps_are_those_of_written_out_attention(extractor: AttentionExtractor, layers, run: Run, reference: dict):
     wanted = by_kind(layers, "self")
     with read_attention(extractor.model.unet, [], wanted, "logits") as reader:
-        reader.expect(0, read_self=True)
+        reader.expect(0, 0, read_self=True, to_the_end=True)
         run()
         for layer in wanted:
             got = reader.self_attention[layer.name]

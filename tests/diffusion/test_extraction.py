@@ -1,5 +1,6 @@
 """A split into a store: resumed, refused, repeated; and the stage as a person runs it."""
 
+import errno
 import json
 import shutil
 import subprocess
@@ -17,9 +18,10 @@ from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_
 from refdiff.diffusion import extraction
 from refdiff.diffusion.extraction import Extracted, extract_split
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.errors import ImageError, ParameterError, StoreMismatchError
+from refdiff.errors import ImageError, ParameterError, StoreError, StoreMismatchError
 from refdiff.layout import SplitLayout
 from refdiff.photo import read_photo
+from refdiff.store.attention_writer import AttentionWriter
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.tables import write_text
 from tests.diffusion.rows import MODEL, PAPER, RELEASED, SECTION, make_capture, make_photo, make_section
@@ -126,19 +128,18 @@ def test_a_crash_between_shards_loses_none(
     layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path_factory
 ):
     whole = content(extract(write_inputs(tmp_path_factory.mktemp("whole"), TOKENS)).path)
-    compute, computed = extraction.compute_shard, []
+    compute = extraction.compute_shards
 
-    def crash_at_the_second(extractor, sentences, expressions, capture):
-        if len(computed) == 1:
-            raise KeyboardInterrupt
-        computed.append(expressions)
-        return compute(extractor, sentences, expressions, capture)
+    def interrupted_at_the_second(*arguments):
+        shards = compute(*arguments)
+        yield next(shards)
+        raise KeyboardInterrupt
 
-    monkeypatch.setattr(extraction, "compute_shard", crash_at_the_second)
+    monkeypatch.setattr(extraction, "compute_shards", interrupted_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         extract(layout)
     assert not layout.attention("paper").exists()
-    monkeypatch.setattr(extraction, "compute_shard", compute)
+    monkeypatch.setattr(extraction, "compute_shards", compute)
     made = extract(layout)
     assert made.computed == 2
     assert content(made.path) == whole
@@ -205,6 +206,39 @@ def test_a_text_table_of_another_dataset_is_refused(layout: SplitLayout, loads: 
 def test_a_photo_that_vanished_is_named(layout: SplitLayout, loads: list[str]):
     (layout.root / "1.png").unlink()
     with pytest.raises(ImageError, match=r"1\.png"):
+        extract(layout)
+
+
+def test_a_write_that_fails_stops_the_run(layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch):
+    """Shard 1 of three cannot be written: that is said, shard 0 stays, and nothing is published."""
+    write = AttentionWriter.write_shard
+
+    def fail_at_the_second(writer, shard, maps, self_maps):
+        if shard == 1:
+            raise OSError(errno.ENOSPC, "No space left on device", "shard file")
+        return write(writer, shard, maps, self_maps)
+
+    monkeypatch.setattr(AttentionWriter, "write_shard", fail_at_the_second)
+    with pytest.raises(StoreError, match=r"^shard file: cannot be written \(No space left on device\).*kept"):
+        extract(layout)
+    assert not layout.attention("paper").exists()
+    monkeypatch.setattr(AttentionWriter, "write_shard", write)
+    assert extract(layout).computed == 2
+
+
+def test_a_photo_that_breaks_while_the_run_goes_on(
+    layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    """Its digest is taken, then the file is gone: the reading thread's error ends the run as a line of its own."""
+    gather = extraction.gather_facts
+
+    def gather_and_lose_a_photo(*arguments):
+        facts = gather(*arguments)
+        (layout.root / "1.png").unlink()
+        return facts
+
+    monkeypatch.setattr(extraction, "gather_facts", gather_and_lose_a_photo)
+    with pytest.raises(ImageError, match=r"1\.png: image is not there"):
         extract(layout)
 
 

@@ -34,6 +34,7 @@ def assert_same(got: Sequence[CrossMaps], expected: Sequence[CrossMaps], atol: f
 
 def with_batch(extractor: AttentionExtractor, batch: int, monkeypatch: pytest.MonkeyPatch) -> AttentionExtractor:
     monkeypatch.setattr(extractor, "settings", make_section(batch_sentences=batch))
+    monkeypatch.setattr(extractor, "_plans", {})
     return extractor
 
 
@@ -79,8 +80,8 @@ def test_the_unconditional_pass_of_the_noised_photo_runs_once(extractor, monkeyp
     hook = extractor.model.unet.register_forward_pre_hook(lambda _module, args: sizes.append(len(args[0])))
     with_batch(extractor, 2, monkeypatch).capture(PHOTO, "a", SENTENCES, make_capture(RELEASED))
     hook.remove()
-    # Step one: two sentences, one photo; step two: two and two; the second batch has no photo's pass.
-    assert sizes == [2, 1, 2, 2, 2, 2, 2]
+    # Step one: two sentences and the photo; step two: two and two; the second batch has no photo's row.
+    assert sizes == [3, 4, 2, 4]
 
 
 def test_guidance_one_runs_the_conditional_pass_only(extractor: AttentionExtractor):
@@ -100,7 +101,8 @@ def test_guided_maps_are_the_formula(extractor: AttentionExtractor):
     plain = extractor.capture(PHOTO, "a", [sentence], make_capture(row, guidance=0.0, guided_maps=True))[0]
     for size, block in guided.maps.items():
         expected = plain.maps[size] + 3 * (conditional.maps[size] - plain.maps[size])
-        np.testing.assert_allclose(block, expected, atol=1e-5)
+        # One pass of two rows against passes of one row: last bits, of values up to 15.
+        np.testing.assert_allclose(block, expected, atol=1e-5 * np.abs(expected).max(), rtol=0)
 
 
 def test_several_timesteps_are_steps_of_their_own(extractor: AttentionExtractor):

@@ -71,5 +71,5 @@ def test_keys_go_by_step_then_by_order(layers):
 
 
 def test_an_architecture_that_does_not_run_is_refused(extractor: AttentionExtractor):
-    with pytest.raises(ModelError, match="cannot be run"):
+    with pytest.raises(ModelError, match="U-Net: cannot be built"):
         trace_layers({**extractor.model.unet.config, "down_block_types": ["NoSuchBlock"]}, 8)

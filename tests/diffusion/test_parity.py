@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from refdiff.diffusion.capture import read_attention
-from refdiff.diffusion.denoise import ImageRuns
+from refdiff.diffusion.denoise import open_runs
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.prompts import encode_prompts
@@ -33,16 +32,17 @@ def test_released_formulas(extractor: AttentionExtractor, name: str):
     inputs: list[torch.Tensor] = []
     hook = model.unet.register_forward_pre_hook(lambda _module, args: inputs.append(args[0].clone()))
     latent, noise = torch.from_numpy(values["latent"]), torch.from_numpy(values["noise"])
-    with torch.inference_mode(), read_attention(model.unet, plan.cross, [], capture.quantity) as reader:
-        image = ImageRuns(
-            model, reader, capture, plan.runs, latent, noise, unconditional, extractor.count_tokens(sentence)
-        )
-        maps = image.read_sentences(conditional)
+    tokens = extractor.count_tokens(sentence)
+    with (
+        torch.inference_mode(),
+        open_runs(model, plan, capture, latent, noise, unconditional, tokens) as runs,
+    ):
+        maps = runs.read_sentences(conditional, [0])
     hook.remove()
-    for latents in (inputs[:2], inputs[2:]):  # conditional and unconditional pass of each step
+    for latents in inputs:  # conditional and unconditional row of each step
         assert torch.equal(*latents)
     np.testing.assert_allclose(inputs[0][0], values["latent_steps"][0], atol=1e-4)
-    np.testing.assert_allclose(inputs[2][0], values["latent_steps"][1], atol=1e-4)
+    np.testing.assert_allclose(inputs[1][0], values["latent_steps"][1], atol=1e-4)
 
     keys = plan.cross_keys[MAP_PX, MAP_PX]
     got = np.stack([maps[key.step][key.layer][0, position - 1].numpy() for key in keys])

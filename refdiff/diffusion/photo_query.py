@@ -1,0 +1,64 @@
+"""What is asked about a photo, and what comes back."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from refdiff.attention import CrossMaps, MapKey, SelfMaps
+from refdiff.diffusion.denoise import MapsByRun
+from refdiff.errors import ModelError
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class PhotoQuery:
+    """A photo and what is asked about it.
+
+    Attributes:
+        image_id: Seeds the noise, together with the settings' seed.
+        canvas: The photo on the capture's canvas, RGB uint8 `[side side 3]` (`fit_canvas`).
+        sentences: Any number of them.
+        with_self: Whether the self-attention that the capture names is wanted too.
+    """
+
+    image_id: str
+    canvas: NDArray[np.uint8]
+    sentences: Sequence[str]
+    with_self: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ImageMaps:
+    """What a capture keeps of one image.
+
+    Attributes:
+        cross: One per sentence, in the order in which they were given.
+        self_attention: Of the image; None when not asked for.
+    """
+
+    cross: list[CrossMaps]
+    self_attention: SelfMaps | None
+
+
+def stack_maps(maps: MapsByRun, keys: Sequence[MapKey], image_ids: Sequence[str]) -> NDArray[np.float32]:
+    """Maps of one size side by side: `[row token map y x]` of cross-, `[row map pixel pixel]` of self-attention.
+
+    Args:
+        maps: By run and layer.
+        keys: Which of them.
+        image_ids: The image of each row, for messages.
+
+    Raises:
+        ModelError: A value is not finite.
+    """
+    each = [maps[key.step][key.layer] for key in keys]
+    block = torch.stack(each, dim=each[0].ndim - 2)
+    finite = torch.isfinite(block).flatten(1).all(dim=1).tolist()
+    if not all(finite):
+        raise ModelError(
+            f"image {image_ids[finite.index(False)]}: attention maps are not finite; the model overflows in this "
+            "precision, use dtype bfloat16 or float32"
+        )
+    return block.cpu().numpy()

@@ -1,0 +1,145 @@
+"""Shards of a split through the U-Net, while the photos of the next ones are read."""
+
+from collections.abc import Generator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import groupby, islice
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.attention import CrossMaps, SelfMaps
+from refdiff.dataset.tables import read_dataset
+from refdiff.diffusion.background import read_ahead
+from refdiff.diffusion.canvas import fit_canvas
+from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.photo_query import PhotoQuery
+from refdiff.diffusion.settings import CaptureSettings
+from refdiff.errors import DatasetError, StoreMismatchError
+from refdiff.layout import SplitLayout
+from refdiff.photo import read_photo
+from refdiff.text.tables import read_text
+
+# Photos read before they are needed; at 1024 pixels a canvas is 3 MB.
+PHOTOS_AHEAD = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Sentences:
+    """What extraction reads of a split.
+
+    Attributes:
+        root: The project's folder, where photo paths start.
+        image_id: By image.
+        path: Photo files, by image.
+        image_index: int32 `[expression]`, never falling.
+        sentence: By expression.
+        tokens: int32 `[expression]`, tokens that the text table counts.
+    """
+
+    root: Path
+    image_id: list[str]
+    path: list[str]
+    image_index: NDArray[np.int32]
+    sentence: list[str]
+    tokens: NDArray[np.int32]
+
+
+@dataclass(frozen=True, slots=True)
+class ShardMaps:
+    """The maps of a shard.
+
+    Attributes:
+        cross: Of each of its expressions.
+        self_attention: By image, of those whose first expression is among them.
+    """
+
+    cross: list[CrossMaps]
+    self_attention: dict[int, SelfMaps]
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    """The expressions of a shard that are about one image."""
+
+    image: int
+    expressions: Sequence[int]
+
+
+def compute_shards(
+    extractor: AttentionExtractor, sentences: Sentences, shards: Mapping[int, range], capture: CaptureSettings
+) -> Generator[tuple[int, ShardMaps]]:
+    """The maps of some shards, one after the other; the sentences of a shard's images share batches.
+
+    Args:
+        extractor: The model.
+        sentences: What is asked of the split.
+        shards: By shard number, its expressions.
+        capture: What is kept.
+
+    Yields:
+        Shard numbers with their maps, in the order given.
+
+    Raises:
+        RefdiffError: A photo cannot be read, or the model or the memory does not suffice.
+    """
+    groups = {shard: _group(sentences, expressions) for shard, expressions in shards.items()}
+
+    def read(group: _Group) -> PhotoQuery:
+        photo = read_photo(sentences.root / sentences.path[group.image])
+        first = group.expressions[0]
+        is_first = first == 0 or sentences.image_index[first - 1] != group.image
+        asked = [sentences.sentence[index] for index in group.expressions]
+        canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
+        return PhotoQuery(sentences.image_id[group.image], canvas, asked, with_self=is_first)
+
+    in_order = [group for each in groups.values() for group in each]
+    with closing(read_ahead(read, in_order, PHOTOS_AHEAD)) as queries:
+        for shard, images in groups.items():
+            found = extractor.capture_photos(list(islice(queries, len(images))), capture)
+            pairs = zip(images, found, strict=True)
+            own = {group.image: maps.self_attention for group, maps in pairs if maps.self_attention is not None}
+            yield shard, ShardMaps([maps for image in found for maps in image.cross], own)
+
+
+def read_sentences(layout: SplitLayout) -> Sentences:
+    """The split's sentences and photo names.
+
+    Raises:
+        StoreMismatchError: The text table is of another dataset.
+        DatasetError: There are no sentences.
+    """
+    dataset, text = read_dataset(layout.dataset), read_text(layout.text)
+    images, expressions = dataset.images, dataset.expressions
+    if len(text) != len(expressions.sentence):
+        raise StoreMismatchError(
+            f"{layout.text}: expected {len(expressions.sentence)} rows, one per expression, got {len(text)}; "
+            "run `dvc repro`"
+        )
+    if not expressions.sentence:
+        raise DatasetError(f"{layout.dataset}: has no expressions; expected one at least; correct the split")
+    return Sentences(
+        layout.root, images.image_id, images.path, expressions.image_index, expressions.sentence, text.unet_tokens
+    )
+
+
+def check_tokens(sentences: Sentences, extractor: AttentionExtractor, where: Path) -> None:
+    """See that the text table counts the tokens that the U-Net will see.
+
+    Raises:
+        StoreMismatchError: It was made with another tokenizer.
+    """
+    for index, (sentence, tokens) in enumerate(zip(sentences.sentence, sentences.tokens, strict=True)):
+        count = extractor.count_tokens(sentence)
+        if count != tokens:
+            raise StoreMismatchError(
+                f"{where}: expression {index} {sentence!r}: expected {count} tokens by the tokenizer of "
+                f"{extractor.model.identity.name}, got {tokens}; give parse_text and extract_attention the same model"
+            )
+
+
+def _group(sentences: Sentences, expressions: range) -> list[_Group]:
+    """The expressions by image; those of an image lie side by side."""
+    by_image = groupby(expressions, key=lambda index: int(sentences.image_index[index]))
+    return [_Group(image, list(group)) for image, group in by_image]

@@ -1,0 +1,39 @@
+"""The benchmark of extraction runs and says what it should; no timing."""
+
+import pytest
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from benchmarks.extract import SENTENCES, Plan, make_table, measure_all, parse_arguments
+from benchmarks.machine import measure
+
+
+def test_the_smallest_form_of_it():
+    plan = Plan("cpu", "float32", 32, (64,), ("released",), 1, 1, "auto", compile=False, repeats=1)
+    ours, plain = measure_all(plan)
+    assert (ours.path, plain.path) == ("refdiff", "plain")
+    assert (ours.sentences, plain.sentences) == (len(SENTENCES), 1)
+    assert ours.stored_bytes == plain.stored_bytes > 100
+    assert min(ours.rate, plain.rate, ours.share, plain.share) > 0
+    # Seven conditional rows and one unconditional, then seven of both; the plain path runs four passes in full.
+    assert (ours.operations.rows, plain.operations.rows) == (pytest.approx(22 / 7), 4)
+    assert ours.operations.vae == pytest.approx(plain.operations.vae / 7)
+    assert ours.operations.unet < 0.8 * plain.operations.unet
+    assert len(make_table([ours, plain]).rows) == 2
+
+
+def test_fused_attention_is_counted():
+    query = torch.zeros(2, 4, 64, 8)  # two products of 64 x 64 x 8 for each row and head
+    with FlopCounterMode(display=False) as counter:
+        torch.nn.functional.scaled_dot_product_attention(query, query, query)
+    assert counter.get_total_flops() == 2 * (2 * 4) * (2 * 64 * 64 * 8)
+
+
+def test_a_measurement_sees_memory():
+    cost = measure(lambda: torch.ones(64_000_000).sum().item(), torch.device("cpu"))
+    assert cost.peak_bytes > 100e6
+
+
+def test_arguments():
+    plan, with_count = parse_arguments(["--device", "cpu", "--batch", "4", "--canvas-px", "64", "--no-count"])
+    assert (plan.batch, plan.canvases, with_count) == (4, (64,), False)
