@@ -42,12 +42,12 @@ def write_array(folder: Path, values: NDArray[Any]) -> None:
     """Write a small array in one file."""
     create_array(folder, values.shape, max(1, len(values)), str(values.dtype))
     if values.size:
-        zarr.open_array(folder, mode="r+", config={"write_empty_chunks": True})[...] = values
+        zarr.open_array(folder, mode="r+").with_config({"write_empty_chunks": True})[...] = values
 
 
 def write_rows(folder: Path, first: int, values: NDArray[np.float32]) -> None:
     """Write rows from `first` on; they fill whole chunks, or end with the array."""
-    zarr.open_array(folder, mode="r+", config={"write_empty_chunks": True})[first : first + len(values)] = values
+    zarr.open_array(folder, mode="r+").with_config({"write_empty_chunks": True})[first : first + len(values)] = values
 
 
 def list_files(content: Path, array: str) -> list[str]:
