@@ -183,9 +183,7 @@ class AttentionStore:
         shard = int(rows[0]) // self._shard_expressions if len(rows) else 0
         return self._cross[size].take(shard, rows - shard * self._shard_expressions, places)
 
-    def _spread(
-        self, index: int, wanted: Sequence[int], blocks: Mapping[Size, NDArray[np.floating]]
-    ) -> CrossMaps:
+    def _spread(self, index: int, wanted: Sequence[int], blocks: Mapping[Size, NDArray[np.floating]]) -> CrossMaps:
         maps = {}
         for size, block in blocks.items():
             mine = np.full((self.tokens[index], *block.shape[1:]), np.nan, dtype=np.float32)

@@ -140,9 +140,7 @@ def grid_heats(
         ParameterError: The readout names layers or steps that are not stored.
         ShardCorruptError: A stored value is not finite.
     """
-    chosen = {
-        size: _token_means(maps[size][:, wanted], starts) for size, wanted in pick_maps(keys, readout).items()
-    }
+    chosen = {size: _token_means(maps[size][:, wanted], starts) for size, wanted in pick_maps(keys, readout).items()}
     if readout.normalize == "minmax_each":
         chosen = {size: _stretch_maps(block) for size, block in chosen.items()}
     height, width = max(chosen, key=lambda size: size[0] * size[1])
@@ -162,9 +160,7 @@ def grid_heats(
     return (mean - low) / (high - low + EPSILON)
 
 
-def grid_size(
-    keys: Mapping[tuple[int, int], tuple[MapKey, ...]], readout: ReadoutSettings
-) -> tuple[int, int]:
+def grid_size(keys: Mapping[tuple[int, int], tuple[MapKey, ...]], readout: ReadoutSettings) -> tuple[int, int]:
     """Height and width of the grid that a readout of a capture has its heat on.
 
     Raises:
@@ -202,8 +198,15 @@ def pool_masks(runs: MaskRuns, frame: SquareFrame, height: int, width: int, upsa
             "make the proposals again"
         )
     rows, columns = photo_matrices(frame, height, width, upsampling)
-    everything = np.outer(rows.sum(axis=0), columns.sum(axis=0))
+    everything = pool_photo(frame, height, width, upsampling)
     return PooledMasks(separable_sums(runs, rows, columns), everything, runs.area, runs.height * runs.width)
+
+
+@lru_cache(maxsize=64)
+def pool_photo(frame: SquareFrame, height: int, width: int, upsampling: Upsampling) -> NDArray[np.float32]:
+    """The whole photo pooled to a grid of `height` x `width` cells, float32 `[height width]`."""
+    rows, columns = photo_matrices(frame, height, width, upsampling)
+    return np.outer(rows.sum(axis=0), columns.sum(axis=0))
 
 
 def photo_matrices(
@@ -234,7 +237,7 @@ def resampling_matrix(cells: int, pixels: int, upsampling: Upsampling) -> NDArra
 def stretch(
     values: NDArray[np.floating], epsilon: float = EPSILON, *, low: float | None = None, high: float | None = None
 ) -> NDArray[np.float64]:
-    """Values moved and scaled to [0, 1] by `low` and `high`, or by their minimum and maximum; zeros when these are one."""
+    """Values moved and scaled to [0, 1] by `low` and `high` (by default their own); zeros if these are one."""
     low = float(values.min()) if low is None else low
     high = float(values.max()) if high is None else high
     if high <= low:

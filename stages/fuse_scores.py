@@ -10,7 +10,7 @@ from rich.progress import track
 from refdiff.command import run_command
 from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import write_predictions
-from refdiff.fusion.run import Step, fuse_split
+from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
@@ -31,7 +31,7 @@ def main() -> None:
     readout = read_section(ReadoutSettings, f"readouts.{method.readout}") if method.readout else None
     check_source(arguments.method, method, _names(params, "sources"), _names(params, "heat_sources"))
     layout = SplitLayout(arguments.split)
-    inputs = open_inputs(layout, method, readout)
+    inputs = open_inputs(layout, method, readout, settings)
     parameters = {
         "method": method.model_dump(mode="json"),
         "readout": readout.model_dump(mode="json") if readout else None,
@@ -50,7 +50,7 @@ def _names(params: dict[str, Any], table: str) -> list[str]:
     return [str(name) for name in rows] if isinstance(rows, dict) else []
 
 
-def _show_progress(steps: Iterable[Step], total: int) -> Iterable[Step]:
+def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
     return track(steps, "fuse_scores", total, console=Console(stderr=True))
 
 

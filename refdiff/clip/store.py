@@ -7,7 +7,6 @@ are. One chunk is one file. The root attributes name the variants, the provenanc
 """
 
 import json
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,11 +16,11 @@ from numpy.typing import NDArray
 from refdiff.byte_source import LocalFolder
 from refdiff.clip.view_rows import ViewRows
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.flat_rows import FlatRows
 from refdiff.zarr_chunks import ChunkReader
 
 ARTIFACT = "clip embeddings"
 METADATA = "zarr.json"
-CACHED_FILES = 2
 
 HeadRule = Literal["root", "root_or_subject"]
 
@@ -48,7 +47,7 @@ class ClipStore:
         self.global_rows = ViewRows(tuple(attributes["global_variants"]), self._read("global_start"), counts)
         self.dim = int(self._text.shape[1])
         self.expressions = len(self._sentence)
-        self._views = {name: _FlatRows(ChunkReader(LocalFolder(path), name)) for name in ("local", "global")}
+        self._views = {name: FlatRows(ChunkReader(LocalFolder(path), name)) for name in ("local", "global")}
 
     @staticmethod
     def open(path: Path) -> "ClipStore":
@@ -106,28 +105,3 @@ class ClipStore:
 
     def _read(self, name: str) -> NDArray[Any]:
         return ChunkReader(LocalFolder(self._path), name).read_rows()
-
-
-class _FlatRows:
-    """Rows of a flat array, read file by file; the last few files stay in memory."""
-
-    def __init__(self, array: ChunkReader) -> None:
-        self._array = array
-        self._rows_per_file = array.plan.chunk[0]
-        self._cache: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-
-    def read(self, rows: range) -> NDArray[np.float32]:
-        step = self._rows_per_file
-        parts = [np.zeros((0, self._array.plan.shape[1]), dtype=np.float32)]
-        for index in range(rows.start // step, -(-rows.stop // step) if len(rows) else 0):
-            block = self._load(index)
-            parts.append(block[max(0, rows.start - index * step) : rows.stop - index * step])
-        return np.concatenate(parts)
-
-    def _load(self, index: int) -> NDArray[np.float32]:
-        if index not in self._cache:
-            self._cache[index] = self._array.read_chunk(index, 0)
-            if len(self._cache) > CACHED_FILES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(index)
-        return self._cache[index]
