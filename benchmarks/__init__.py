@@ -1,0 +1,1 @@
+"""Benchmarks: tables of what was measured; nothing here is imported by the product."""
