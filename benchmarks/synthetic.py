@@ -1,4 +1,4 @@
-"""A synthetic split of the size of RefCOCO val: every artifact that scoring reads, by the real writers, without a model.
+"""A synthetic split of the size of RefCOCO val: every artifact that scoring reads, by the real writers, with no model.
 
 `python -m benchmarks.synthetic OUT` makes a folder with artifacts/val, params.yaml and the masks pooled. Its content is
 drawn from a seed and plausible in shape: smooth attention with noise, a bright place where the meant object is, blobs

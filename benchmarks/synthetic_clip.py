@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -59,7 +60,7 @@ def write_clip(
             occurring_variants(
                 ramps, [row.direction for row in rows[a:b]], [row.direction_released for row in rows[a:b]]
             )
-            for a, b in zip(bounds[:-1], bounds[1:], strict=True)
+            for a, b in pairwise(bounds)
         ]
         plan = plan_rows(used, [extent.proposals] * extent.images)
         arrays[f"{view}_start"] = plan.start

@@ -175,6 +175,11 @@ class AttentionStore:
         return SelfMaps(self.self_keys, maps)
 
     @property
+    def shards(self) -> int:
+        """How many blocks there are."""
+        return -(-len(self.tokens) // self._shard_expressions)
+
+    @property
     def _shard_expressions(self) -> int:
         return next(iter(self._cross.values())).plan.chunk[0]
 

@@ -1,7 +1,7 @@
 """Where a store's bytes come from: a tiny interface, so that a store can be read wherever it lies."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Protocol
 
@@ -28,8 +28,8 @@ class ByteSource(Protocol):
         """The last `length` bytes of a file; all of it where it is shorter."""
         ...
 
-    def read_spans(self, name: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Stretches of a file, each given by its first byte and its length; shorter where the file ends."""
+    def read_spans(self, name: str, spans: Sequence[tuple[int, int]]) -> Iterable[bytes]:
+        """Stretches of a file in this order, each given by its first byte and its length; shorter where the file ends."""
         ...
 
 
@@ -62,8 +62,9 @@ class LocalFolder:
             file.seek(max(0, os.fstat(file.fileno()).st_size - length))
             return file.read()
 
-    def read_spans(self, name: str, spans: Sequence[tuple[int, int]]) -> list[bytes]:
-        """Stretches of a file: no byte of it is read but those."""
+    def read_spans(self, name: str, spans: Sequence[tuple[int, int]]) -> Iterator[bytes]:
+        """Stretches of a file, read when they are asked for; no byte is read but those."""
         with (self.path / name).open("rb", buffering=0) as file:
             handle = file.fileno()
-            return [os.pread(handle, length, first) for first, length in spans]
+            for first, length in spans:
+                yield os.pread(handle, length, first)

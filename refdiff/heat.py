@@ -147,6 +147,9 @@ def grid_heats(
     total = np.zeros((len(starts), height, width))
     for (h, w), block in chosen.items():
         summed = block.sum(axis=1)
+        # What is not finite in a map is not finite in the sum, which is smaller.
+        if not np.isfinite(summed).all():
+            raise ShardCorruptError(f"attention maps of {h} x {w}: a stored value is not finite; make the store again")
         if (h, w) != (height, width):
             rows = resampling_matrix(h, height, "bilinear")
             columns = resampling_matrix(w, width, "bilinear")
@@ -249,7 +252,8 @@ def _stretch_maps(maps: NDArray[np.float64]) -> NDArray[np.float64]:
     """Each map `[h w]` of `[n map h w]` by its own minimum and maximum; zeros for a constant one."""
     low, high = maps.min(axis=(2, 3), keepdims=True), maps.max(axis=(2, 3), keepdims=True)
     span = high - low
-    return np.divide(maps - low, span, out=np.zeros_like(maps), where=span > 0)
+    # A span that is not a number stays one.
+    return np.divide(maps - low, span, out=np.zeros_like(maps), where=~(span <= 0))
 
 
 def _token_means(maps: NDArray[np.floating], starts: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float64]:
@@ -259,10 +263,6 @@ def _token_means(maps: NDArray[np.floating], starts: Sequence[int] | NDArray[np.
     if len(starts) < len(maps):
         counts = np.diff(starts, append=len(maps))
         values = np.add.reduceat(values, np.asarray(starts), axis=0) / counts[:, None, None, None]
-    if not np.isfinite(values).all():
-        raise ShardCorruptError(
-            f"attention maps of {maps.shape[2]} x {maps.shape[3]}: a stored value is not finite; make the store again"
-        )
     return values
 
 

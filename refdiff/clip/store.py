@@ -82,6 +82,13 @@ class ClipStore:
         """The expression's head word by `rule`, encoded alone, `[dim]`."""
         return self._text[self._heads[rule][self._check(expression_index)]]
 
+    def texts(self, expressions: range, rule: HeadRule) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Some expressions and their head words, `[len(expressions) dim]` each, as `sentence` and `head` give them."""
+        for index in (expressions.start, expressions.stop - 1):
+            self._check(index)
+        rows = slice(expressions.start, expressions.stop)
+        return self._text[self._sentence[rows]], self._text[self._heads[rule][rows]]
+
     def local(self, image_index: int, variant: str) -> NDArray[np.float32]:
         """Local views of a photo's proposals, `[n dim]`, in their order.
 

@@ -44,54 +44,58 @@ def measure_contrast(
         readout: How maps become heat.
         pool: Score on the attention grid where the readout is linear; else at the photo's size.
         otsu: Whether Otsu's thresholds are wanted.
-        progress: Called with the expressions.
+        progress: Called with the shards.
 
     Raises:
         ParameterError: The readout does not fit the capture.
         StoreMismatchError: The stores do not belong to the tables.
         ShardCorruptError: A shard is damaged.
     """
-    contrast = np.zeros(proposal.shape)
-    thresholds = np.full(len(proposal), np.nan) if otsu else None
-    masks: CandidateMasks | None = None
-    for heat, number in progress(_steps(inputs, readout), len(proposal)):
-        first = heat.expressions[number]
-        behind = heat.expressions.stop if not inputs.proposals.per_expression else first + 1
-        rows = proposal[first][proposal[first] >= 0]
-        grids = heat.grids[number : number + behind - first]
-        if masks is None or masks.frame != heat.frame or not np.array_equal(masks.rows, rows):
-            masks = CandidateMasks(inputs.proposals, rows, heat.frame, inputs.pooled)
-        if number == 0 or inputs.proposals.per_expression:
-            contrast[first:behind, : len(rows)] = masks.contrast(grids, readout, pool)
-        if thresholds is not None:
-            thresholds[first] = otsu_threshold(photo_heat(heat.grids[number], readout, heat.frame))
-    return contrast, thresholds
-
-
-def _steps(inputs: FusionInputs, readout: ReadoutSettings) -> Iterator[tuple[_PhotoHeat, int]]:
-    """Every expression: the heat of its photo, and which of it."""
-    for heat in _read_heats(inputs, readout):
-        yield from ((heat, number) for number in range(len(heat.expressions)))
-
-
-def _read_heats(inputs: FusionInputs, readout: ReadoutSettings) -> Iterator[_PhotoHeat]:
     store = inputs.attention
     if store is None:
         raise ValueError("attention: the method weighs it, got None")
+    contrast = np.zeros(proposal.shape)
+    thresholds = np.full(len(proposal), np.nan) if otsu else None
+    blocks = store.blocks(prompt_positions(readout, inputs.text))
+    for block in progress(blocks, store.shards):
+        for heat in _read_heats(inputs, store, block, readout):
+            _fill_contrast(inputs, proposal, heat, readout, pool, contrast)
+            if thresholds is not None:
+                thresholds[heat.expressions.start : heat.expressions.stop] = [
+                    otsu_threshold(photo_heat(grid, readout, heat.frame)) for grid in heat.grids
+                ]
+    return contrast, thresholds
+
+
+def _fill_contrast(
+    inputs: FusionInputs,
+    proposal: NDArray[np.int32],
+    heat: _PhotoHeat,
+    readout: ReadoutSettings,
+    pool: bool,
+    contrast: NDArray[np.float64],
+) -> None:
+    """Score the candidates of a photo's expressions: all at once where they share them."""
+    first, step = heat.expressions.start, 1 if inputs.proposals.per_expression else len(heat.expressions)
+    for number in range(0, len(heat.expressions), step):
+        rows = proposal[first + number]
+        rows = rows[rows >= 0]
+        masks = CandidateMasks(inputs.proposals, rows, heat.frame, inputs.pooled)
+        scores = masks.contrast(heat.grids[number : number + step], readout, pool)
+        contrast[first + number : first + number + step, : len(rows)] = scores
+
+
+def _read_heats(
+    inputs: FusionInputs, store: AttentionStore, block: TokenBlock, readout: ReadoutSettings
+) -> Iterator[_PhotoHeat]:
+    """Heat of a shard's expressions, photo by photo."""
     images, image_of = inputs.dataset.images, inputs.dataset.expressions.image_index
-    for block in store.blocks(prompt_positions(readout, inputs.text)):
-        inside = image_of[block.expressions.start : block.expressions.stop]
-        cuts = [0, *(np.flatnonzero(np.diff(inside)) + 1).tolist(), len(inside)]
-        for first, behind in pairwise(cuts):
-            image = inside[first]
-            frame = square_frame(int(images.height[image]), int(images.width[image]), store.settings["canvas_mode"])
-            grids = _grids_of(store, block, slice(first, behind), readout, frame)
-            yield _PhotoHeat(block.expressions[first:behind], frame, grids)
-
-
-def _grids_of(
-    store: AttentionStore, block: TokenBlock, part: slice, readout: ReadoutSettings, frame: SquareFrame
-) -> NDArray[np.float64]:
-    rows = slice(block.starts[part.start], block.starts[part.stop])
-    maps = {size: each[rows] for size, each in block.maps.items()}
-    return grid_heats(store.keys, maps, block.starts[part] - rows.start, readout, frame)
+    inside = image_of[block.expressions.start : block.expressions.stop]
+    cuts = [0, *(np.flatnonzero(np.diff(inside)) + 1).tolist(), len(inside)]
+    for first, behind in pairwise(cuts):
+        image = inside[first]
+        frame = square_frame(int(images.height[image]), int(images.width[image]), store.settings["canvas_mode"])
+        rows = slice(block.starts[first], block.starts[behind])
+        maps = {size: each[rows] for size, each in block.maps.items()}
+        grids = grid_heats(store.keys, maps, block.starts[first:behind] - rows.start, readout, frame)
+        yield _PhotoHeat(block.expressions[first:behind], frame, grids)
