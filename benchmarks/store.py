@@ -1,7 +1,8 @@
 """`python -m benchmarks.store`: reading stored attention against numpy.memmap, and what cutting and compressing cost.
 
-The same head-word maps are read from stores that are cut and compressed in several ways, and from one uncompressed file
-by numpy.memmap; everything lies in the system's file cache by then.
+The same head-word maps are read from stores that are cut and compressed in several ways (expressions x tokens of a
+chunk, level of zstd), and from one uncompressed file by numpy.memmap, item by item and gathered. Everything lies in the
+system's file cache by then, and time is that of the processor, which a busy machine changes least.
 """
 
 import argparse
@@ -52,16 +53,16 @@ def compare_cuts(extent: Extent, folder: Path, ways: Sequence[tuple[int, int, in
         store = AttentionStore.open(path)
         if number == 0:
             _write_flat(flat, store)
-        mapped, read = _read_heads(flat, store, heads, repeats)
+        single, gathered, read = _read_heads(flat, store, heads, repeats)
         whole = best_of(1, lambda store=store: sum(1 for _ in store.iterate()))
         size = sum(file.stat().st_size for file in path.rglob("*") if file.is_file())
         rows.append(
             [
-                f"{expressions} x {chunk_tokens}, level {level}",
+                f"{expressions} x {chunk_tokens}, {level}",
                 f"{size / extent.sentences / 1e3:.0f}",
-                f"{read.wall_s:.2f}",
-                f"{read.wall_s / mapped.wall_s:.1f}",
-                f"{read.process_s / mapped.process_s:.1f}",
+                f"{read.process_s:.3f}",
+                f"{read.process_s / single.process_s:.1f}",
+                f"{read.process_s / gathered.process_s:.1f}",
                 f"{whole.process_s:.2f}",
                 f"{written.process_s:.1f}",
             ]
@@ -92,25 +93,37 @@ def _write_flat(path: Path, store: AttentionStore) -> None:
     flat.flush()
 
 
-def _read_heads(flat: Path, store: AttentionStore, heads: Head, repeats: int) -> tuple[Cost, Cost]:
-    """Cost of the same maps by memmap and from the store, in turn, so that a busy machine slows both."""
-    rows = np.cumsum(store.tokens) - store.tokens + heads.rows
-    step = 64
+def _read_heads(flat: Path, store: AttentionStore, heads: Head, repeats: int) -> tuple[Cost, Cost, Cost]:
+    """Cost of the same maps by memmap, one by one and gathered block by block, and from the store.
 
-    def by_memmap() -> float:
+    They are read in turn, so that a busy machine slows all.
+    """
+    rows = np.cumsum(store.tokens) - store.tokens + heads.rows
+    step = next(store.blocks(heads.positions)).expressions.stop  # as many at a time as the store gives
+
+    def one_by_one() -> float:
         mapped = np.load(flat, mmap_mode="r")
-        return sum(float(mapped[rows[first : first + step]][0, 0, 0, 0]) for first in range(0, len(rows), step))
+        return sum(float(np.array(mapped[row])[0, 0, 0]) for row in rows.tolist())
+
+    def gathered() -> float:
+        mapped = np.load(flat, mmap_mode="r")
+        return sum(mapped[rows[at : at + step]][:, 0, 0, 0].sum(dtype=float) for at in range(0, len(rows), step))
 
     def from_store() -> float:
         opened = AttentionStore.open(Path(store.where))
-        return sum(float(next(iter(block.maps.values()))[0, 0, 0, 0]) for block in opened.blocks(heads.positions))
+        return sum(
+            next(iter(block.maps.values()))[:, 0, 0, 0].sum(dtype=float) for block in opened.blocks(heads.positions)
+        )
 
-    if not np.isclose(by_memmap(), from_store()):
+    ways = (one_by_one, gathered, from_store)
+    if not np.allclose([way() for way in ways], from_store()):
         raise RuntimeError("the store and the flat file hold different maps")
-    costs = [(best_of(1, by_memmap), best_of(1, from_store)) for _ in range(repeats)]
-    pick = [min(pair[place].wall_s for pair in costs) for place in (0, 1)]
-    process = [min(pair[place].process_s for pair in costs) for place in (0, 1)]
-    return Cost(process[0], pick[0]), Cost(process[1], pick[1])
+    costs = [[best_of(1, way) for way in ways] for _ in range(repeats)]
+    best = [
+        Cost(min(turn[place].process_s for turn in costs), min(turn[place].wall_s for turn in costs))
+        for place in range(len(ways))
+    ]
+    return best[0], best[1], best[2]
 
 
 def main() -> None:

@@ -12,6 +12,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+WIDTH = 110
+
 
 @dataclass(frozen=True, slots=True)
 class Cost:
@@ -66,4 +68,4 @@ def print_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]
         table.add_column(name, justify="right", no_wrap=True)
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=WIDTH).print(table)

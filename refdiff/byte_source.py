@@ -29,7 +29,7 @@ class ByteSource(Protocol):
         ...
 
     def read_spans(self, name: str, spans: Sequence[tuple[int, int]]) -> Iterable[bytes]:
-        """Stretches of a file in this order, each given by its first byte and its length; shorter where the file ends."""
+        """Stretches of a file in this order, given by first byte and length; shorter where the file ends."""
         ...
 
 
