@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,8 @@ METHOD = "ref-diff-plus"
 SWEPT = ("generative_weight=0:1", "beta=0:1", "text_local.head=0:1", "text_global.head=0:1")
 
 
-def measure_stages(root: Path, weightings: int) -> list[tuple[str, Cost]]:
+def measure_stages(root: Path, methods: Sequence[str], weightings: int) -> list[tuple[str, Cost]]:
     """Cost of pooling, of each method's two stages, and of a sweep."""
-    methods = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["methods"]
     costs = [("pool_masks", run_process(["stages.pool_masks", SPLIT], root))]
     for name in methods:
         for stage in ("fuse_scores", "evaluate_masks"):
@@ -70,7 +70,8 @@ def main() -> None:
             root = Path(folder) / "project"
             root.mkdir()
             make_split(root, extent)
-        costs = measure_stages(root, arguments.weightings)
+        methods = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["methods"]
+        costs = measure_stages(root, [METHOD] if arguments.smallest else list(methods), arguments.weightings)
         if not arguments.smallest:
             costs.append(measure_repro(root))
     print_rows(

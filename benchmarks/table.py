@@ -33,7 +33,8 @@ class Cost:
 def run_process(arguments: Sequence[str], folder: Path) -> Cost:
     """Run `python -m ...` as a process of its own, imports included; the system's own accounting of it."""
     root = str(Path(__file__).parents[1])
-    environment = {**os.environ, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "PATH": path, "PYTHONPATH": root, "OMP_NUM_THREADS": "1"}
     start = time.perf_counter()
     with subprocess.Popen(
         [sys.executable, "-m", *arguments],

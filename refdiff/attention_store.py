@@ -17,10 +17,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.attention import CrossMaps, SelfMaps
-from refdiff.attention_layout import Size, array_name, check_files, parse_keys, read_attributes
+from refdiff.attention_layout import (
+    ATTRIBUTE,
+    FORMAT,
+    KIND,
+    Size,
+    array_name,
+    check_files,
+    parse_keys,
+    read_attributes,
+)
 from refdiff.byte_source import ByteSource, LocalFolder
 from refdiff.errors import StoreError, StoreMismatchError
 from refdiff.zarr_chunks import ChunkReader
+
+__all__ = ["ATTRIBUTE", "FORMAT", "KIND", "AttentionStore", "Size", "TokenBlock", "array_name"]
 
 
 @dataclass(frozen=True, slots=True)

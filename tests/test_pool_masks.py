@@ -49,7 +49,9 @@ def test_every_row_is_the_mask_pooled(
     for row, image in enumerate(proposals.image_index):
         runs = decode_runs([proposals.counts[row]], *SIZES[image])
         for grid in GRIDS:
-            expected = pool_masks(runs, square_frame(*SIZES[image], grid.mode), *grid.size, "bilinear").inside
+            expected = pool_masks(
+                runs, square_frame(*SIZES[image], grid.mode), grid.size[0], grid.size[1], "bilinear"
+            ).inside
             np.testing.assert_allclose(store.read(grid.mode, grid.size, range(row, row + 1)), expected, atol=1e-3)
     everything = store.read("letterbox", (8, 8), range(len(proposals)))
     np.testing.assert_allclose(everything.sum(axis=(1, 2)), proposals.area, rtol=1e-5)

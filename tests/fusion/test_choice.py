@@ -155,7 +155,10 @@ def test_thresholds_are_restricted_row_by_row() -> None:
     assert kept.tolist() == [[False, True, False], [False, True, False]]
 
 
-@given(arrays(np.float64, (4, 5), elements=st.sampled_from([0.0, 0.13, 0.3, 0.52, 0.9, 1.0])), st.sampled_from(MU[:18]))
+@given(
+    arrays(np.float64, (4, 5), elements=st.sampled_from([0.0, 0.13, 0.3, 0.52, 0.9, 1.0])),
+    st.sampled_from(MU[:18].tolist()),
+)
 def test_rule_fixed_takes_the_mask_at_its_threshold_whichever_were_left_out(heat: np.ndarray, wanted: float) -> None:
     settings = ThresholdSettings(
         kind="threshold", readout="paper", thresholds=tuple(MU.tolist()), parts="whole", min_part_px=1
