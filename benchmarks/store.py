@@ -71,12 +71,12 @@ def compare_cuts(extent: Extent, folder: Path, ways: Sequence[tuple[int, int, in
     print_rows(
         f"{extent.sentences} head words, {maps * extent.sentences / 1e6:.0f} MB of maps",
         (
-            "expressions x tokens of a chunk",
-            "kB/sentence",
-            "read, s",
-            "x memmap",
-            "x its CPU",
-            "all, CPU s",
+            "chunk, zstd level",
+            "kB a sentence",
+            "CPU s",
+            "x one by one",
+            "x gathered",
+            "all tokens, CPU s",
             "write, CPU s",
         ),
         rows,
