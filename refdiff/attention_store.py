@@ -1,4 +1,4 @@
-"""Reading stored attention (no torch): one Zarr group per split and capture.
+"""Reading stored attention (no torch, no zarr): one Zarr group per split and capture.
 
     tokens               int32 [expression], tokens of each sentence
     cross_{h}x{w}        float16 [expression token map h w], one array per map size, padded over tokens
@@ -9,33 +9,51 @@ shard's file. A shard of a cross array is one file with all tokens and maps of `
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
-from zarr.errors import GroupNotFoundError
 
-from refdiff.attention import CrossMaps, MapKey, SelfMaps
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError, StoreMismatchError
+from refdiff.attention import CrossMaps, SelfMaps
+from refdiff.attention_layout import (
+    ATTRIBUTE,
+    FORMAT,
+    KIND,
+    Size,
+    array_name,
+    check_files,
+    parse_keys,
+    read_attributes,
+)
+from refdiff.byte_source import ByteSource, LocalFolder
+from refdiff.errors import StoreError, StoreMismatchError
+from refdiff.zarr_chunks import ChunkReader
 
-ATTRIBUTE = "refdiff"
-KIND = "attention"
-FORMAT = 1
-Size = tuple[int, int]
+__all__ = ["ATTRIBUTE", "FORMAT", "KIND", "AttentionStore", "Size", "TokenBlock", "array_name"]
 
 
-def array_name(kind: str, size: Size) -> str:
-    """Name of the array of one map size; `kind` is `cross` or `self`."""
-    return f"{kind}_{size[0]}x{size[1]}"
+@dataclass(frozen=True, slots=True)
+class TokenBlock:
+    """Maps of the wanted tokens of consecutive expressions.
+
+    Attributes:
+        expressions: Which ones.
+        starts: int `[len(expressions) + 1]`; the tokens of expression i are rows starts[i] to starts[i + 1].
+        maps: For each map size, float16 `[row map height width]`.
+    """
+
+    expressions: range
+    starts: NDArray[np.intp]
+    maps: Mapping[Size, NDArray[np.float16]]
 
 
 class AttentionStore:
     """A complete store.
 
     Attributes:
-        path: Where it is.
+        where: Where it is, for messages.
         provenance: Stage, versions, parameters, model, input digests.
         settings: The capture's row of params.yaml.
         keys: For each map size, which map is which.
@@ -43,27 +61,27 @@ class AttentionStore:
         tokens: int32 `[expression]`, tokens of each sentence.
     """
 
-    def __init__(self, path: Path, group: zarr.Group, attributes: Mapping[str, Any]) -> None:
+    def __init__(self, source: ByteSource, attributes: Mapping[str, Any]) -> None:
         """Use `AttentionStore.open`."""
-        self.path = path
+        self.where = source.describe("")
         self.provenance = dict(attributes["provenance"])
         self.settings: dict[str, Any] = dict(attributes["capture"])
-        self.keys = _parse_keys(attributes["cross"])
-        self.self_keys = _parse_keys(attributes["self"])
-        self._cross = {size: _array(group, array_name("cross", size), path) for size in self.keys}
-        self._self = {size: _array(group, array_name("self", size), path) for size in self.self_keys}
-        self.tokens: NDArray[np.int32] = np.asarray(
-            self._load(_array(group, "tokens", path), slice(None), "tokens/c/0"), dtype=np.int32
-        )
+        self.keys = parse_keys(attributes["cross"])
+        self.self_keys = parse_keys(attributes["self"])
+        self._source = source
+        self.tokens: NDArray[np.int32] = ChunkReader(source, "tokens").read_rows().astype(np.int32)
+        self._cross = {size: ChunkReader(source, array_name("cross", size)) for size in self.keys}
+        self._self = {size: ChunkReader(source, array_name("self", size)) for size in self.self_keys}
+        self._check_shapes()
 
     @classmethod
     def open(
-        cls, path: Path, *, expressions: int | None = None, capture: Mapping[str, Any] | None = None
+        cls, place: Path | ByteSource, *, expressions: int | None = None, capture: Mapping[str, Any] | None = None
     ) -> "AttentionStore":
         """Open a store and see that it is what the reader expects.
 
         Args:
-            path: The `.zarr` folder.
+            place: The `.zarr` folder, or where else its files are read from.
             expressions: Rows that the dataset has; not checked when None.
             capture: The capture's row of params.yaml; not checked when None.
 
@@ -73,30 +91,23 @@ class AttentionStore:
             StoreError: It is incomplete.
             ShardCorruptError: A shard's file is missing or has another size than was recorded.
         """
-        try:
-            group = zarr.open_group(path, mode="r")
-        except (GroupNotFoundError, FileNotFoundError) as error:
-            raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-        except (ValueError, KeyError, TypeError, OSError) as error:
-            raise StoreMismatchError(f"{path}: is not a Zarr group ({error}); make it again") from error
-        attributes: Any = group.attrs.asdict().get(ATTRIBUTE)
-        if not isinstance(attributes, dict) or attributes.get("kind") != KIND:
-            raise StoreMismatchError(f"{path}: is no attention store of refdiff; make it again")
-        if attributes.get("format") != FORMAT:
-            raise StoreMismatchError(
-                f"{path}: expected store format {FORMAT}, got {attributes.get('format')}; run `dvc repro`"
-            )
+        source = LocalFolder(place) if isinstance(place, Path) else place
+        where = source.describe("")
+        attributes = read_attributes(source)
         if not attributes.get("complete"):
-            raise StoreError(f"{path}: is incomplete; run `dvc repro`, which goes on with it")
-        _check_files(path, attributes["shards"])
-        store = cls(path, group, attributes)
+            raise StoreError(f"{where}: is incomplete; run `dvc repro`, which goes on with it")
+        try:
+            check_files(source, attributes["shards"])
+            store = cls(source, attributes)
+        except (LookupError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, StoreError):
+                raise
+            raise StoreMismatchError(f"{where}: its attributes cannot be read ({error!r}); make it again") from error
         store._check_fit(expressions, capture)
         return store
 
     def read(self, expression_index: int) -> CrossMaps:
         """All maps of one expression, float32.
-
-        For many expressions use `iterate`: a read costs milliseconds.
 
         Raises:
             StoreMismatchError: There is no such expression.
@@ -104,43 +115,55 @@ class AttentionStore:
         """
         if not 0 <= expression_index < len(self.tokens):
             raise StoreMismatchError(
-                f"{self.path}: no expression {expression_index}; expected 0 to {len(self.tokens) - 1}; run `dvc repro`"
+                f"{self.where}: no expression {expression_index}; expected 0 to {len(self.tokens) - 1}; run `dvc repro`"
             )
-        count = int(self.tokens[expression_index])
-        maps = {}
-        for size, array in self._cross.items():
-            shard = self._shard(size, expression_index)
-            maps[size] = self._load(array, (expression_index, slice(0, count)), shard).astype(np.float32)
+        rows = np.full(self.tokens[expression_index], expression_index)
+        places = np.arange(len(rows))
+        maps = {size: self._take(size, rows, places).astype(np.float32) for size in self.keys}
         return CrossMaps(self.keys, maps)
 
-    def iterate(self, rows: Sequence[Sequence[int] | None] | None = None) -> Iterator[tuple[int, CrossMaps]]:
-        """Every expression in order, read shard by shard.
+    def blocks(self, rows: Sequence[Sequence[int]]) -> Iterator[TokenBlock]:
+        """Wanted tokens of every expression in order, shard by shard, as they are stored.
 
         Args:
-            rows: For each expression the prompt positions (start token = 0) that are needed; None is all of them. The
-                rows of other tokens are NaN.
-
-        Yields:
-            The expression's index and its maps, float32.
+            rows: For each expression the prompt positions (start token = 0) that are needed.
 
         Raises:
             StoreMismatchError: A position is not stored.
             ShardCorruptError: A shard is damaged.
         """
-        if rows is not None:
-            self._check_rows(rows)
+        self._check_rows(rows)
         step = self._shard_expressions
         for start in range(0, len(self.tokens), step):
-            indexes = range(start, min(start + step, len(self.tokens)))
-            wanted = [self._positions(index, rows) - 1 for index in indexes]
-            union = np.unique(np.concatenate(wanted))
-            blocks = {}
-            for size, array in self._cross.items():
-                shard = self._shard(size, start)
-                selection = (slice(indexes.start, indexes.stop), union)
-                blocks[size] = self._load(array, selection, shard)
-            for row, index in enumerate(indexes):
-                yield index, self._unpack(index, wanted[row], union, {s: b[row] for s, b in blocks.items()})
+            expressions = range(start, min(start + step, len(self.tokens)))
+            counts = np.array([len(rows[index]) for index in expressions])
+            owner = np.repeat(np.arange(start, expressions.stop), counts)
+            places = np.array([position - 1 for index in expressions for position in rows[index]], dtype=np.intp)
+            starts = np.concatenate([[0], np.cumsum(counts)])
+            yield TokenBlock(expressions, starts, {size: self._take(size, owner, places) for size in self.keys})
+
+    def iterate(self, rows: Sequence[Sequence[int] | None] | None = None) -> Iterator[tuple[int, CrossMaps]]:
+        """Every expression in order, read shard by shard.
+
+        Args:
+            rows: As `blocks`, and None stands for all tokens of an expression, or of all expressions. The rows of
+                other tokens are NaN.
+
+        Yields:
+            The expression's index and its maps, float32.
+
+        Raises:
+            As `blocks`.
+        """
+        asked = [None] * len(self.tokens) if rows is None else rows
+        wanted = [
+            range(1, tokens + 1) if row is None else row
+            for row, tokens in zip(asked, self.tokens.tolist(), strict=len(asked) == len(self.tokens))
+        ]
+        for block in self.blocks(wanted):
+            for number, index in enumerate(block.expressions):
+                part = slice(block.starts[number], block.starts[number + 1])
+                yield index, self._spread(index, wanted[index], {size: maps[part] for size, maps in block.maps.items()})
 
     def read_self(self, image_index: int) -> SelfMaps:
         """Self-attention of one image, float32.
@@ -151,103 +174,80 @@ class AttentionStore:
         """
         if not self._self:
             raise StoreMismatchError(
-                f"{self.path}: has no self-attention; name layers in the capture's self_layers and run `dvc repro`"
+                f"{self.where}: has no self-attention; name layers in the capture's self_layers and run `dvc repro`"
             )
         maps = {}
         for size, array in self._self.items():
-            shard = f"{array_name('self', size)}/c/{image_index}/0/0/0"
-            if not (0 <= image_index < array.shape[0] and (self.path / shard).exists()):
-                raise StoreMismatchError(f"{self.path}: no self-attention of image {image_index}; run `dvc repro`")
-            maps[size] = self._load(array, image_index, shard).astype(np.float32)
+            inside = 0 <= image_index < array.plan.shape[0]
+            if not inside or self._source.size(array.file(image_index, 0, 0, 0)) is None:
+                raise StoreMismatchError(f"{self.where}: no self-attention of image {image_index}; run `dvc repro`")
+            places = np.arange(array.plan.shape[1])
+            maps[size] = array.take(image_index, np.zeros_like(places), places).astype(np.float32)
         return SelfMaps(self.self_keys, maps)
 
     @property
+    def shards(self) -> int:
+        """How many blocks there are."""
+        return -(-len(self.tokens) // self._shard_expressions)
+
+    @property
     def _shard_expressions(self) -> int:
-        array = next(iter(self._cross.values()))
-        return (array.shards or array.chunks)[0]
+        return next(iter(self._cross.values())).plan.chunk[0]
 
-    def _shard(self, size: Size, expression_index: int) -> str:
-        return f"{array_name('cross', size)}/c/{expression_index // self._shard_expressions}/0/0/0/0"
+    def _take(self, size: Size, rows: NDArray[np.integer], places: NDArray[np.integer]) -> NDArray[np.float16]:
+        """Maps of tokens, all of expressions of one shard."""
+        shard = int(rows[0]) // self._shard_expressions if len(rows) else 0
+        return self._cross[size].take(shard, rows - shard * self._shard_expressions, places)
 
-    def _positions(self, index: int, rows: Sequence[Sequence[int] | None] | None) -> NDArray[np.intp]:
-        asked = None if rows is None else rows[index]
-        if asked is None:
-            return np.arange(1, self.tokens[index] + 1)
-        return np.asarray(asked, dtype=np.intp)
-
-    def _unpack(
-        self, index: int, wanted: NDArray[np.intp], union: NDArray[np.intp], blocks: Mapping[Size, NDArray[Any]]
-    ) -> CrossMaps:
+    def _spread(self, index: int, wanted: Sequence[int], blocks: Mapping[Size, NDArray[np.floating]]) -> CrossMaps:
         maps = {}
-        places = np.searchsorted(union, wanted)
         for size, block in blocks.items():
             mine = np.full((self.tokens[index], *block.shape[1:]), np.nan, dtype=np.float32)
-            mine[wanted] = block[places]
+            mine[np.asarray(wanted, dtype=np.intp) - 1] = block
             maps[size] = mine
         return CrossMaps(self.keys, maps)
 
-    def _load(self, array: zarr.Array, selection: Any, shard: str) -> NDArray[Any]:
-        try:
-            return np.asarray(array.oindex[selection])
-        except (RuntimeError, ValueError, KeyError, OSError) as error:
-            reason = " ".join(str(error).split())
-            raise ShardCorruptError(
-                f"{self.path / shard}: shard is damaged ({reason}); remove the store and run `dvc repro`"
-            ) from error
+    def _check_shapes(self) -> None:
+        """See that the arrays are those of the attributes, and cut along expressions (or images) and tokens only."""
+        if not self._cross:
+            raise StoreMismatchError(f"{self.where}: has no maps; make it again with `dvc repro`")
+        for arrays, keys, kind in ((self._cross, self.keys, "cross"), (self._self, self.self_keys, "self")):
+            for size, array in arrays.items():
+                plan, maps, cells = array.plan, len(keys[size]), size[0] * size[1]
+                rest = (maps, *size) if kind == "cross" else (cells, cells)
+                ends = plan.shape[0] == len(self.tokens) if kind == "cross" else plan.shape[1:2] == (maps,)
+                if not (plan.sharded and ends and plan.shape[2:] == plan.inner[2:] == rest):
+                    raise StoreMismatchError(
+                        f"{self.where}: array {array.name} has shape {list(plan.shape)}, which does not fit its "
+                        "attributes; remove the store and run `dvc repro`"
+                    )
+        shards = {array.plan.chunk[0] for array in self._cross.values()}
+        tokens = min(min(array.plan.shape[1], array.plan.chunk[1]) for array in self._cross.values())
+        if len(shards) != 1 or self.tokens.max(initial=0) > tokens or self.tokens.min(initial=1) < 1:
+            raise StoreMismatchError(
+                f"{self.where}: its arrays do not fit each other; remove the store and run `dvc repro`"
+            )
 
     def _check_fit(self, expressions: int | None, capture: Mapping[str, Any] | None) -> None:
         if expressions is not None and expressions != len(self.tokens):
             raise StoreMismatchError(
-                f"{self.path}: expected {expressions} expressions, which the dataset has, got {len(self.tokens)}; "
+                f"{self.where}: expected {expressions} expressions, which the dataset has, got {len(self.tokens)}; "
                 "run `dvc repro`"
             )
         for name, value in (capture or {}).items():
             if self.settings.get(name) != value:
                 raise StoreMismatchError(
-                    f"{self.path}: made with {name} {self.settings.get(name)!r}, expected {value!r}; run `dvc repro`"
+                    f"{self.where}: made with {name} {self.settings.get(name)!r}, expected {value!r}; run `dvc repro`"
                 )
 
-    def _check_rows(self, rows: Sequence[Sequence[int] | None]) -> None:
+    def _check_rows(self, rows: Sequence[Sequence[int]]) -> None:
         if len(rows) != len(self.tokens):
             raise StoreMismatchError(
-                f"{self.path}: expected rows of {len(self.tokens)} expressions, got {len(rows)}; run `dvc repro`"
+                f"{self.where}: expected rows of {len(self.tokens)} expressions, got {len(rows)}; run `dvc repro`"
             )
-        for index, asked in enumerate(rows):
-            if asked is not None and not all(1 <= position <= self.tokens[index] for position in asked):
+        for index, (asked, tokens) in enumerate(zip(rows, self.tokens.tolist(), strict=True)):
+            if len(asked) and not (min(asked) >= 1 and max(asked) <= tokens):
                 raise StoreMismatchError(
-                    f"{self.path}: expression {index}: expected token positions 1 to {self.tokens[index]}, "
+                    f"{self.where}: expression {index}: expected token positions 1 to {tokens}, "
                     f"got {list(asked)}; the text table does not fit, run `dvc repro`"
-                )
-
-
-def _array(group: zarr.Group, name: str, path: Path) -> zarr.Array:
-    try:
-        array = group[name]
-    except KeyError as error:
-        raise ShardCorruptError(f"{path / name}: array is not there; remove the store and run `dvc repro`") from error
-    assert isinstance(array, zarr.Array)
-    return array
-
-
-def _parse_keys(plain: Mapping[str, Sequence[Sequence[Any]]]) -> dict[Size, tuple[MapKey, ...]]:
-    keys: dict[Size, tuple[MapKey, ...]] = {}
-    for name, entries in plain.items():
-        height, width = (int(side) for side in name.split("x"))
-        keys[height, width] = tuple(
-            MapKey(int(step), int(order), str(layer), height, width) for step, order, layer in entries
-        )
-    return keys
-
-
-def _check_files(path: Path, shards: Sequence[Mapping[str, Any]]) -> None:
-    """See that every recorded file is there with its size: a missing shard would read as zeros."""
-    for shard in shards:
-        for name, entry in shard["files"].items():
-            file = path / name
-            size = file.stat().st_size if file.is_file() else None
-            if size != entry["bytes"]:
-                found = "it is missing" if size is None else f"it has {size}"
-                raise ShardCorruptError(
-                    f"{file}: shard {shard['index']}: expected {entry['bytes']} bytes, {found}; "
-                    "remove the store and run `dvc repro`"
                 )

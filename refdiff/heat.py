@@ -4,7 +4,7 @@ The grid is that of the finest map that a readout uses; coarser maps are brought
 lies on the square canvas; the photo is the part of the canvas that its `SquareFrame` says.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from refdiff.attention import CrossMaps
+from refdiff.attention import CrossMaps, MapKey
 from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
 from refdiff.geometry import SquareFrame
 from refdiff.mask_runs import MaskRuns, separable_sums
@@ -67,13 +67,31 @@ def heat_map(
     Differs: the minimum and maximum are those of the photo's part of the canvas, borders left out, in the paper's
         formula too; a constant map gives zeros where the released code divides by zero.
     """
-    grid = grid_heat(maps, positions, readout, frame)
+    return photo_heat(grid_heat(maps, positions, readout, frame), readout, frame)
+
+
+def photo_heat(grid: NDArray[np.float64], readout: ReadoutSettings, frame: SquareFrame) -> NDArray[np.float32]:
+    """Heat on the photo of heat on the attention grid: the second half of `heat_map`.
+
+    Args:
+        grid: `[h w]`, of `grid_heat`.
+        readout: How it is brought to the photo.
+        frame: Where the photo lies on the square canvas.
+
+    Returns:
+        float32 `[height width]` in [0, 1].
+    """
     if readout.round_to_8_bit:
         # Cut, not rounded, as a cast to 8 bit does.
-        photo = _resize_levels((grid * 255).astype(np.uint8), frame, readout.upsampling)
-    else:
-        rows, columns = photo_matrices(frame, grid.shape[0], grid.shape[1], readout.upsampling)
-        photo = rows @ grid @ columns.T
+        levels = _resize_levels((grid * 255).astype(np.uint8), frame, readout.upsampling)
+        # The same value for the same level, so 256 of them are worked out instead of every pixel's.
+        low, high = int(levels.min()), int(levels.max())
+        values = np.arange(256) / 255
+        if readout.normalize == "minmax_each":
+            values = stretch(values, low=low / 255, high=high / 255)
+        return np.clip(values, 0.0, 1.0).astype(np.float32)[levels]
+    rows, columns = photo_matrices(frame, grid.shape[0], grid.shape[1], readout.upsampling)
+    photo = rows @ grid @ columns.T
     if readout.normalize == "minmax_each":
         photo = stretch(photo)
     return np.clip(photo, 0.0, 1.0).astype(np.float32)
@@ -89,24 +107,69 @@ def grid_heat(
     Raises:
         As `heat_map`.
     """
-    chosen = _token_means(maps, positions, readout)
+    rows = [position - 1 for position in positions]
+    if not rows or min(rows) < 0 or max(rows) >= maps.tokens:
+        raise StoreMismatchError(
+            f"token positions {list(positions)}: expected some of 1 to {maps.tokens}, which are stored; "
+            "the text table and the attention store do not fit, run `dvc repro`"
+        )
+    taken = {size: block[rows] for size, block in maps.maps.items()}
+    return grid_heats(maps.keys, taken, [0], readout, frame)[0]
+
+
+def grid_heats(
+    keys: Mapping[tuple[int, int], tuple[MapKey, ...]],
+    maps: Mapping[tuple[int, int], NDArray[np.floating]],
+    starts: Sequence[int] | NDArray[np.integer],
+    readout: ReadoutSettings,
+    frame: SquareFrame,
+) -> NDArray[np.float64]:
+    """`grid_heat` of n expressions on one photo.
+
+    Args:
+        keys: For each map size, which map is which.
+        maps: For each map size, the maps of the tokens that are averaged, `[token map h w]`, expression by expression.
+        starts: The first token of each expression, `[n]`; none is without.
+        readout: How the maps become one.
+        frame: Where the photo lies on the square canvas.
+
+    Returns:
+        float64 `[n h w]`.
+
+    Raises:
+        ParameterError: The readout names layers or steps that are not stored.
+        ShardCorruptError: A stored value is not finite.
+    """
+    chosen = {size: _token_means(maps[size][:, wanted], starts) for size, wanted in pick_maps(keys, readout).items()}
     if readout.normalize == "minmax_each":
-        chosen = {size: np.stack([stretch(each, epsilon=0.0) for each in block]) for size, block in chosen.items()}
+        chosen = {size: _stretch_maps(block) for size, block in chosen.items()}
     height, width = max(chosen, key=lambda size: size[0] * size[1])
-    total = np.zeros((height, width))
+    total = np.zeros((len(starts), height, width))
     for (h, w), block in chosen.items():
-        summed = block.sum(axis=0)
+        summed = block.sum(axis=1)
+        # What is not finite in a map is not finite in the sum, which is smaller.
+        if not np.isfinite(summed).all():
+            raise ShardCorruptError(f"attention maps of {h} x {w}: a stored value is not finite; make the store again")
         if (h, w) != (height, width):
             rows = resampling_matrix(h, height, "bilinear")
             columns = resampling_matrix(w, width, "bilinear")
             summed = rows @ summed @ columns.T
         total += summed
-    mean = total / sum(len(block) for block in chosen.values())
+    mean = total / sum(block.shape[1] for block in chosen.values())
     if readout.normalize == "minmax_each":
         return mean
-    rows, columns = photo_matrices(frame, height, width, readout.upsampling)
-    seen = mean[rows.any(axis=0)][:, columns.any(axis=0)]
-    return (mean - seen.min()) / (seen.max() - seen.min() + EPSILON)
+    seen = mean[:, *_seen_cells(frame, height, width, readout.upsampling)]
+    low, high = seen.min(axis=(1, 2), keepdims=True), seen.max(axis=(1, 2), keepdims=True)
+    return (mean - low) / (high - low + EPSILON)
+
+
+def grid_size(keys: Mapping[tuple[int, int], tuple[MapKey, ...]], readout: ReadoutSettings) -> tuple[int, int]:
+    """Height and width of the grid that a readout of a capture has its heat on.
+
+    Raises:
+        ParameterError: The readout names layers or steps that are not stored.
+    """
+    return max(pick_maps(keys, readout), key=lambda size: size[0] * size[1])
 
 
 def is_linear(readout: ReadoutSettings) -> bool:
@@ -138,8 +201,15 @@ def pool_masks(runs: MaskRuns, frame: SquareFrame, height: int, width: int, upsa
             "make the proposals again"
         )
     rows, columns = photo_matrices(frame, height, width, upsampling)
-    everything = np.outer(rows.sum(axis=0), columns.sum(axis=0))
+    everything = pool_photo(frame, height, width, upsampling)
     return PooledMasks(separable_sums(runs, rows, columns), everything, runs.area, runs.height * runs.width)
+
+
+@lru_cache(maxsize=64)
+def pool_photo(frame: SquareFrame, height: int, width: int, upsampling: Upsampling) -> NDArray[np.float32]:
+    """The whole photo pooled to a grid of `height` x `width` cells, float32 `[height width]`."""
+    rows, columns = photo_matrices(frame, height, width, upsampling)
+    return np.outer(rows.sum(axis=0), columns.sum(axis=0))
 
 
 def photo_matrices(
@@ -167,36 +237,46 @@ def resampling_matrix(cells: int, pixels: int, upsampling: Upsampling) -> NDArra
     return matrix
 
 
-def stretch(values: NDArray[np.floating], epsilon: float = EPSILON) -> NDArray[np.float64]:
-    """Values moved and scaled to [0, 1] by their minimum and maximum; zeros when they are constant."""
-    low, high = float(values.min()), float(values.max())
+def stretch(
+    values: NDArray[np.floating], epsilon: float = EPSILON, *, low: float | None = None, high: float | None = None
+) -> NDArray[np.float64]:
+    """Values moved and scaled to [0, 1] by `low` and `high` (by default their own); zeros if these are one."""
+    low = float(values.min()) if low is None else low
+    high = float(values.max()) if high is None else high
     if high <= low:
         return np.zeros(values.shape)
     return (values.astype(np.float64) - low) / (high - low + epsilon)
 
 
-def _token_means(
-    maps: CrossMaps, positions: Sequence[int], readout: ReadoutSettings
-) -> dict[tuple[int, int], NDArray[np.float64]]:
-    rows = [position - 1 for position in positions]
-    if not rows or min(rows) < 0 or max(rows) >= maps.tokens:
-        raise StoreMismatchError(
-            f"token positions {list(positions)}: expected some of 1 to {maps.tokens}, which are stored; "
-            "the text table and the attention store do not fit, run `dvc repro`"
-        )
-    means = {}
-    for size, wanted in pick_maps(maps.keys, readout).items():
-        block = maps.maps[size][rows][:, wanted].mean(axis=0, dtype=np.float64)
-        if not np.isfinite(block).all():
-            raise ShardCorruptError(
-                f"attention maps of {size[0]} x {size[1]}: a stored value is not finite; make the store again"
-            )
-        means[size] = block
-    return means
+def _stretch_maps(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Each map `[h w]` of `[n map h w]` by its own minimum and maximum; zeros for a constant one."""
+    low, high = maps.min(axis=(2, 3), keepdims=True), maps.max(axis=(2, 3), keepdims=True)
+    span = high - low
+    # A span that is not a number stays one.
+    return np.divide(maps - low, span, out=np.zeros_like(maps), where=~(span <= 0))
 
 
-def _resize_levels(levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling) -> NDArray[np.float64]:
-    """The photo's part of `levels` resized to the square canvas in 8 bit, as values in [0, 1]."""
+def _token_means(maps: NDArray[np.floating], starts: Sequence[int] | NDArray[np.integer]) -> NDArray[np.float64]:
+    """Mean of each expression's tokens, `[n map h w]`."""
+    # Half-precision sums are exact in float64; through float32 because NumPy converts half precision to it fastest.
+    values = maps.astype(np.float32).astype(np.float64)
+    if len(starts) < len(maps):
+        counts = np.diff(starts, append=len(maps))
+        values = np.add.reduceat(values, np.asarray(starts), axis=0) / counts[:, None, None, None]
+    return values
+
+
+@lru_cache(maxsize=64)
+def _seen_cells(
+    frame: SquareFrame, height: int, width: int, upsampling: Upsampling
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the grid that some pixel of the photo sees, as `np.ix_` gives them."""
+    rows, columns = photo_matrices(frame, height, width, upsampling)
+    return np.ix_(rows.any(axis=0), columns.any(axis=0))
+
+
+def _resize_levels(levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling) -> NDArray[np.uint8]:
+    """The photo's part of `levels` resized to the square canvas in 8 bit."""
     across, down = levels.shape[1] / frame.square_width, levels.shape[0] / frame.square_height
     columns = (frame.left * across, min((frame.left + frame.width) * across, levels.shape[1]))
     rows = (frame.top * down, min((frame.top + frame.height) * down, levels.shape[0]))
@@ -206,4 +286,4 @@ def _resize_levels(levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Up
         (frame.width, levels.shape[0]), _FILTERS[upsampling], box=(columns[0], 0, columns[1], levels.shape[0])
     )
     resized = wide.resize((frame.width, frame.height), _FILTERS[upsampling], box=(0, rows[0], frame.width, rows[1]))
-    return np.asarray(resized, dtype=np.float64) / 255
+    return np.asarray(resized)

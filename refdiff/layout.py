@@ -45,6 +45,9 @@ class SplitLayout:
     def overlap(self, source: str) -> Path:
         return self.folder / "overlap" / f"{source}.parquet"
 
+    def pooled(self, source: str) -> Path:
+        return self.folder / "pooled" / f"{source}.zarr"
+
     def predictions(self, method: str) -> Path:
         return self.folder / method / "predictions.parquet"
 

@@ -46,22 +46,38 @@ class OverlapTable:
     def __len__(self) -> int:
         return len(self.target_index)
 
-    def lookup(self, target_index: int, proposals: range) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Intersection and union, int64 `[len(proposals)]` each, of a true mask with consecutive candidates.
+    def lookup(
+        self, targets: NDArray[np.integer] | int, proposals: NDArray[np.integer] | range
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Intersection and union of pairs of true mask and candidate, int64 `[n]` each.
+
+        Args:
+            targets: `[n]`, or one for all.
+            proposals: `[n]`, rows of the proposals table.
 
         Raises:
             StoreMismatchError: A pair was not measured.
         """
-        first, last = np.searchsorted(self.target_index, [target_index, target_index + 1])
-        start = int(first + np.searchsorted(self.proposal_index[first:last], proposals.start))
-        rows = slice(start, start + len(proposals))
-        measured = self.proposal_index[rows]
-        if rows.stop > last or not np.array_equal(measured, np.arange(proposals.start, proposals.stop)):
+        wanted = _pair_key(np.asarray(targets), np.asarray(proposals, dtype=np.int64))
+        rows = np.searchsorted(self._key, wanted)
+        found = rows < len(self)
+        found[found] = self._key[rows[found]] == wanted[found]
+        if not found.all():
+            target, proposal = divmod(int(wanted[~found][0]), 1 << 32)
             raise StoreMismatchError(
-                f"overlap: target {target_index} with proposals {proposals.start} to {proposals.stop - 1} was not "
-                "measured; the tables do not belong together, run `dvc repro`"
+                f"overlap: target {target} with proposal {proposal} was not measured; "
+                "the tables do not belong together, run `dvc repro`"
             )
         return self.intersection[rows], self.union[rows]
+
+    @property
+    def _key(self) -> NDArray[np.int64]:
+        return _pair_key(self.target_index, self.proposal_index)
+
+
+def _pair_key(targets: NDArray[np.integer], proposals: NDArray[np.integer]) -> NDArray[np.int64]:
+    """Numbers that order pairs as the table does."""
+    return (targets.astype(np.int64) << 32) + proposals
 
 
 def measure_overlap(
@@ -153,8 +169,7 @@ def read_overlap(path: Path) -> OverlapTable:
     """
     table = read_table(path, OVERLAP)
     column = {name: table[name].to_numpy() for name in OVERLAP.names}
-    key = (column["target_index"].astype(np.int64) << 32) + column["proposal_index"]
-    if np.any(np.diff(key) <= 0):
+    if np.any(np.diff(_pair_key(column["target_index"], column["proposal_index"])) <= 0):
         raise StoreMismatchError(f"{path}: rows are not in order; make it again with `dvc repro`")
     return OverlapTable(
         target_index=column["target_index"],

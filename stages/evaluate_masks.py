@@ -14,7 +14,7 @@ from refdiff.fusion.predictions import read_predictions
 from refdiff.fusion.settings import MethodSettings
 from refdiff.layout import SplitLayout
 from refdiff.overlap import read_overlap
-from refdiff.params import find, read_params, read_section
+from refdiff.params import find, parse_section, read_params
 from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals
 from refdiff.provenance import describe_run
@@ -27,9 +27,10 @@ def main() -> None:
     parser.add_argument("split", help="a name of params.yaml's splits")
     parser.add_argument("method", help="a name of params.yaml's methods")
     arguments = parser.parse_args()
-    find(read_params(), f"splits.{arguments.split}")
-    method = read_section(MethodSettings, f"methods.{arguments.method}")
-    settings = read_section(EvaluateMasksSettings, "evaluate_masks")
+    params = read_params()
+    find(params, f"splits.{arguments.split}")
+    method = parse_section(MethodSettings, find(params, where := f"methods.{arguments.method}"), where)
+    settings = parse_section(EvaluateMasksSettings, find(params, "evaluate_masks"), "evaluate_masks")
     layout = SplitLayout(arguments.split)
     files = {
         "predictions": layout.predictions(arguments.method),

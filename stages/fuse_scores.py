@@ -10,10 +10,10 @@ from rich.progress import track
 from refdiff.command import run_command
 from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import write_predictions
-from refdiff.fusion.run import Step, fuse_split
+from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params, read_section
+from refdiff.params import find, parse_section, read_params
 from refdiff.provenance import describe_run
 from refdiff.readout import ReadoutSettings
 
@@ -26,12 +26,14 @@ def main() -> None:
     arguments = parser.parse_args()
     params = read_params()
     find(params, f"splits.{arguments.split}")
-    method = read_section(MethodSettings, f"methods.{arguments.method}")
-    settings = read_section(FuseScoresSettings, "fuse_scores")
-    readout = read_section(ReadoutSettings, f"readouts.{method.readout}") if method.readout else None
+    method = parse_section(MethodSettings, find(params, where := f"methods.{arguments.method}"), where)
+    settings = parse_section(FuseScoresSettings, find(params, "fuse_scores"), "fuse_scores")
+    readout = None
+    if method.readout is not None:
+        readout = parse_section(ReadoutSettings, find(params, where := f"readouts.{method.readout}"), where)
     check_source(arguments.method, method, _names(params, "sources"), _names(params, "heat_sources"))
     layout = SplitLayout(arguments.split)
-    inputs = open_inputs(layout, method, readout)
+    inputs = open_inputs(layout, method, readout, settings)
     parameters = {
         "method": method.model_dump(mode="json"),
         "readout": readout.model_dump(mode="json") if readout else None,
@@ -50,7 +52,7 @@ def _names(params: dict[str, Any], table: str) -> list[str]:
     return [str(name) for name in rows] if isinstance(rows, dict) else []
 
 
-def _show_progress(steps: Iterable[Step], total: int) -> Iterable[Step]:
+def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
     return track(steps, "fuse_scores", total, console=Console(stderr=True))
 
 

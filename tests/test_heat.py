@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from refdiff.attention import CrossMaps, MapKey
 from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
-from refdiff.fusion.scores import attention_contrast, pooled_contrast, runs_contrast
+from refdiff.fusion.scores import attention_contrast, pooled_contrasts, runs_contrast
 from refdiff.geometry import CanvasMode, square_frame
 from refdiff.heat import (
     grid_heat,
@@ -152,7 +152,9 @@ def test_pooled_masks_score_as_full_size_masks(seed: int, height: int, width: in
     runs = decode_runs(encode_masks(masks), height, width)
     heat = heat_map(maps, [2], PAPER, frame)
     full = attention_contrast(heat, masks)
-    np.testing.assert_allclose(pooled_contrast(grid, pool_masks(runs, frame, 8, 8, "bilinear")), full, atol=1e-5)
+    np.testing.assert_allclose(
+        pooled_contrasts(grid[None], pool_masks(runs, frame, 8, 8, "bilinear")), [full], atol=1e-5
+    )
     np.testing.assert_allclose(runs_contrast(heat, runs), full, atol=1e-6)
 
 

@@ -102,7 +102,7 @@ def test_expressions_masks_meet_their_own_target(tmp_path: Path) -> None:
     ]
     _check(table, truths, [mask for stack in stacks for mask in stack])
     assert len(table.lookup(1, proposals.rows_of_expression(3))[0]) == 2
-    with pytest.raises(StoreMismatchError, match="target 0 with proposals 3 to 5 was not measured"):
+    with pytest.raises(StoreMismatchError, match="target 0 with proposal 3 was not measured"):
         table.lookup(0, range(3, 6))
 
 
@@ -162,7 +162,7 @@ def test_tables_come_back_and_those_out_of_order_do_not(tmp_path: Path) -> None:
     write_table(path, OVERLAP, columns, {})
     table = read_overlap(path)
     assert [values.tolist() for values in table.lookup(0, range(2))] == [[1, 2], [4, 5]]
-    with pytest.raises(StoreMismatchError, match="target 2 with proposals 0 to 0 was not measured"):
+    with pytest.raises(StoreMismatchError, match="target 2 with proposal 0 was not measured"):
         table.lookup(2, range(1))
     write_table(path, OVERLAP, {**columns, "target_index": [1, 0, 0]}, {})
     with pytest.raises(StoreMismatchError, match="rows are not in order"):

@@ -7,20 +7,20 @@ are. One chunk is one file. The root attributes name the variants, the provenanc
 """
 
 import json
-from collections import OrderedDict
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import zarr
 from numpy.typing import NDArray
 
+from refdiff.byte_source import LocalFolder
 from refdiff.clip.view_rows import ViewRows
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.flat_rows import FlatRows
+from refdiff.zarr_chunks import ChunkReader
 
 ARTIFACT = "clip embeddings"
 METADATA = "zarr.json"
-CACHED_FILES = 2
 
 HeadRule = Literal["root", "root_or_subject"]
 
@@ -47,7 +47,7 @@ class ClipStore:
         self.global_rows = ViewRows(tuple(attributes["global_variants"]), self._read("global_start"), counts)
         self.dim = int(self._text.shape[1])
         self.expressions = len(self._sentence)
-        self._views = {name: _FlatRows(path / name) for name in ("local", "global")}
+        self._views = {name: FlatRows(ChunkReader(LocalFolder(path), name)) for name in ("local", "global")}
 
     @staticmethod
     def open(path: Path) -> "ClipStore":
@@ -82,6 +82,13 @@ class ClipStore:
         """The expression's head word by `rule`, encoded alone, `[dim]`."""
         return self._text[self._heads[rule][self._check(expression_index)]]
 
+    def texts(self, expressions: range, rule: HeadRule) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Some expressions and their head words, `[len(expressions) dim]` each, as `sentence` and `head` give them."""
+        for index in (expressions.start, expressions.stop - 1):
+            self._check(index)
+        rows = slice(expressions.start, expressions.stop)
+        return self._text[self._sentence[rows]], self._text[self._heads[rule][rows]]
+
     def local(self, image_index: int, variant: str) -> NDArray[np.float32]:
         """Local views of a photo's proposals, `[n dim]`, in their order.
 
@@ -104,46 +111,4 @@ class ClipStore:
         return expression_index
 
     def _read(self, name: str) -> NDArray[Any]:
-        return _read_rows(_open_array(self._path / name), self._path / name, slice(None))
-
-
-class _FlatRows:
-    """Rows of a flat array, read file by file; the last few files stay in memory."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self._array = _open_array(path)
-        self._rows_per_file = int(self._array.chunks[0])
-        self._cache: OrderedDict[int, NDArray[np.float32]] = OrderedDict()
-
-    def read(self, rows: range) -> NDArray[np.float32]:
-        step = self._rows_per_file
-        parts = [np.zeros((0, self._array.shape[1]), dtype=np.float32)]
-        for index in range(rows.start // step, -(-rows.stop // step) if len(rows) else 0):
-            block = self._load(index)
-            parts.append(block[max(0, rows.start - index * step) : rows.stop - index * step])
-        return np.concatenate(parts)
-
-    def _load(self, index: int) -> NDArray[np.float32]:
-        if index not in self._cache:
-            step = self._rows_per_file
-            self._cache[index] = _read_rows(self._array, self._path, slice(index * step, (index + 1) * step))
-            if len(self._cache) > CACHED_FILES:
-                self._cache.popitem(last=False)
-        self._cache.move_to_end(index)
-        return self._cache[index]
-
-
-def _open_array(path: Path) -> Any:
-    try:
-        return zarr.open_array(path, mode="r")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ShardCorruptError(f"{path}: is not a readable Zarr array; make it again with `dvc repro`") from error
-
-
-def _read_rows(array: Any, path: Path, rows: slice) -> NDArray[Any]:
-    try:
-        return np.asarray(array[rows])
-    except (RuntimeError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise ShardCorruptError(f"{path}: a file is damaged ({reason}); make it again with `dvc repro`") from error
+        return ChunkReader(LocalFolder(self._path), name).read_rows()

@@ -13,7 +13,8 @@ from zarr.codecs import ZstdCodec
 from refdiff.clip.store import ARTIFACT, METADATA
 from refdiff.store.work import ShardRecord
 
-ZSTD_LEVEL = 3
+# Float32 embeddings hardly compress (1.08 times at level 3), and at this level they are read five times faster.
+ZSTD_LEVEL = -5
 
 # A chunk of zeros is written like any other: a missing file always means a missing shard.
 _CONFIG: Any = {"write_empty_chunks": True}

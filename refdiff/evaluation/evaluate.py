@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import StoreMismatchError
-from refdiff.evaluation.bounds import chance_outcomes, oracle_outcomes, take_outcomes
+from refdiff.evaluation.bounds import Choices, chance_outcomes, oracle_outcomes, take_outcomes
 from refdiff.evaluation.conventions import describe_conventions
 from refdiff.evaluation.metrics import Outcomes, outcomes_of, precisions, summarise, unit_weights
 from refdiff.evaluation.settings import EvaluateMasksSettings
@@ -112,13 +112,10 @@ def _bounds(
         groups = overlap.target_index[kept]
         areas = dataset.targets.area
         rows = target_of[counted]
-    shared, joint = overlap.intersection[kept], overlap.union[kept]
+    choices = Choices(groups, overlap.intersection[kept], overlap.union[kept], areas)
     bounds = {"chance": chance_outcomes, "oracle": oracle_outcomes}
     return {
-        name: take_outcomes(
-            bound(groups, shared, joint, areas, thresholds=thresholds, comparison=settings.comparison), rows
-        )
-        for name, bound in bounds.items()
+        name: take_outcomes(bound(choices, thresholds, settings.comparison), rows) for name, bound in bounds.items()
     }
 
 

@@ -100,4 +100,5 @@ def summarise(outcomes: Outcomes, weights: NDArray[np.float64], thresholds: Sequ
 
 def _mean(values: NDArray[np.float64], weights: NDArray[np.float64]) -> float | None:
     total = float(weights.sum())
-    return float(weights @ values) / total if total > 0 else None
+    # A column of a larger array would be summed in another order than the same values side by side.
+    return float(weights @ np.ascontiguousarray(values)) / total if total > 0 else None

@@ -1,13 +1,14 @@
-"""The candidates of one photo (or of one expression): decoded and pooled only when a score needs them, then once."""
+"""The candidates of one photo (or of one expression): decoded only when a score needs their pixels, then once."""
 
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps
-from refdiff.fusion.scores import pooled_contrast, runs_contrast
-from refdiff.geometry import SquareFrame
-from refdiff.heat import PooledMasks, grid_heat, heat_map, is_linear, pool_masks
+from refdiff.errors import ArtifactMissingError
+from refdiff.fusion.scores import pooled_contrasts, runs_contrast
+from refdiff.geometry import CanvasMode, SquareFrame
+from refdiff.heat import PooledMasks, is_linear, photo_heat, pool_photo
 from refdiff.mask_runs import MaskRuns, decode_runs
+from refdiff.pooled_store import PooledStore
 from refdiff.proposals.tables import ProposalTable
 from refdiff.readout import ReadoutSettings
 
@@ -17,52 +18,60 @@ class CandidateMasks:
 
     Args:
         proposals: The split's proposals.
-        rows: Rows of the candidates, int `[n]`.
+        rows: Rows of the candidates, int `[n]`, rising.
         frame: Where their photo lies on the square canvas.
+        pooled: The proposals pooled to attention grids, and the canvas mode to take; None where they are not needed.
 
     Attributes:
         rows: As given.
         frame: As given.
-        area: int64 `[n]`, pixels.
-        threshold: float32 `[n]`, NaN where not cut from heat.
     """
 
-    def __init__(self, proposals: ProposalTable, rows: NDArray[np.integer], frame: SquareFrame) -> None:
+    def __init__(
+        self,
+        proposals: ProposalTable,
+        rows: NDArray[np.integer],
+        frame: SquareFrame,
+        pooled: tuple[PooledStore, CanvasMode] | None,
+    ) -> None:
         self.rows = rows
         self.frame = frame
-        self.area = proposals.area[rows]
-        self.threshold = proposals.threshold[rows]
-        self._counts = [proposals.counts[row] for row in rows]
+        self._proposals = proposals
+        self._pooled = pooled
         self._runs: MaskRuns | None = None
-        self._pooled: dict[tuple[int, int], PooledMasks] = {}
 
-    @property
-    def pixels(self) -> int:
-        return self.frame.height * self.frame.width
-
-    def contrast(
-        self, maps: CrossMaps, positions: tuple[int, ...], readout: ReadoutSettings, pool: bool
-    ) -> NDArray[np.float64]:
-        """Generative score of every candidate, `[n]`.
+    def contrast(self, grids: NDArray[np.float64], readout: ReadoutSettings, pool: bool) -> NDArray[np.float64]:
+        """Generative score of every candidate, `[heat candidate]`.
 
         Args:
-            maps: The expression's maps.
-            positions: Prompt positions that are averaged.
-            readout: How the maps become heat.
+            grids: Heat on the attention grid, `[heat h w]` (see `heat.grid_heats`).
+            readout: How it is brought to the photo.
             pool: Score on the attention grid where the readout is linear; else at the photo's size.
+
+        Raises:
+            StoreMismatchError: The masks are not pooled to this grid.
         """
         if pool and is_linear(readout):
-            grid = grid_heat(maps, positions, readout, self.frame)
-            return pooled_contrast(grid, self._pooled_to(grid.shape[0], grid.shape[1], readout))
-        return runs_contrast(heat_map(maps, positions, readout, self.frame), self._decoded())
+            return pooled_contrasts(grids, self._pooled_to(grids.shape[1], grids.shape[2], readout))
+        runs = self._decoded()
+        scores = [runs_contrast(photo_heat(grid, readout, self.frame), runs) for grid in grids]
+        return np.array(scores).reshape(len(grids), len(self.rows))
 
     def _decoded(self) -> MaskRuns:
         if self._runs is None:
-            self._runs = decode_runs(self._counts, self.frame.height, self.frame.width)
+            counts = [self._proposals.counts[row] for row in self.rows]
+            self._runs = decode_runs(counts, self.frame.height, self.frame.width)
         return self._runs
 
     def _pooled_to(self, height: int, width: int, readout: ReadoutSettings) -> PooledMasks:
-        size = (height, width)
-        if size not in self._pooled:
-            self._pooled[size] = pool_masks(self._decoded(), self.frame, height, width, readout.upsampling)
-        return self._pooled[size]
+        if self._pooled is None:
+            raise ArtifactMissingError("pooled masks: none were opened, but the readout is scored on them")
+        everything = pool_photo(self.frame, height, width, readout.upsampling)
+        inside = np.zeros((0, height, width), np.float32)
+        if len(self.rows):
+            store, mode = self._pooled
+            first, behind = int(self.rows[0]), int(self.rows[-1]) + 1
+            inside = store.read(mode, (height, width), range(first, behind))
+            if behind - first != len(self.rows):
+                inside = inside[self.rows - first]
+        return PooledMasks(inside, everything, self._proposals.area[self.rows], self.frame.height * self.frame.width)

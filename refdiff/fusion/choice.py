@@ -11,22 +11,29 @@ NO_CHOICE = -1
 OTSU_BINS = 256
 
 
-def choose(scores: NDArray[np.floating], kept: NDArray[np.bool_]) -> int:
+def choose(scores: NDArray[np.floating], kept: NDArray[np.bool_]) -> NDArray[np.intp]:
     """Index of the best score among the candidates, the lowest where several are equal; -1 without a candidate.
 
     Args:
-        scores: `[n]`, finite for candidates.
-        kept: Candidates, bool `[n]`.
+        scores: `[... n]`, finite for candidates.
+        kept: Candidates, bool `[... n]`.
+
+    Returns:
+        `[...]`, an index along the last axis.
     """
-    if not kept.any():
-        return NO_CHOICE
-    return int(np.argmax(np.where(kept, scores, -np.inf)))
+    if kept.shape[-1] == 0:
+        return np.full(kept.shape[:-1], NO_CHOICE)
+    best = np.where(kept, scores, -np.inf).argmax(axis=-1)
+    return np.where(kept.any(axis=-1), best, NO_CHOICE)
 
 
 def weigh_area(
-    contrast: NDArray[np.floating], areas: NDArray[np.integer], pixels: int, power: float
+    contrast: NDArray[np.floating],
+    areas: NDArray[np.integer],
+    pixels: int | NDArray[np.integer],
+    power: float,
 ) -> NDArray[np.float64]:
-    """Contrast times (a (1 - a)) ** power, with a the share of the photo that a mask covers, `[n]`.
+    """Contrast times (a (1 - a)) ** power, with a the share of the photo that a mask covers; shaped as the contrast.
 
     At power 0.5 this is the square root of Otsu's between-class variance a (1 - a) (m1 - m0)^2 of the heat, so that its
     argmax over thresholds is Otsu's threshold.
@@ -35,8 +42,20 @@ def weigh_area(
     return np.asarray(contrast * (share * (1.0 - share)) ** power, dtype=np.float64)
 
 
-def restrict_thresholds(kept: NDArray[np.bool_], thresholds: NDArray[np.floating], wanted: float) -> NDArray[np.bool_]:
-    """The candidates whose threshold is the nearest to `wanted` that any candidate has (the lower where two are).
+def restrict_thresholds(
+    kept: NDArray[np.bool_], thresholds: NDArray[np.floating], wanted: float | NDArray[np.floating]
+) -> NDArray[np.bool_]:
+    """The candidates whose threshold is the highest that is not above `wanted`; the lowest where all are above.
+
+    The masks of rising thresholds are nested, and a mask that a lower threshold gives already is left out of the
+    proposals (`proposals.threshold.cut_heat`), so the mask at `wanted` is the one of the highest threshold below it.
+    Where that was filtered (it covers the whole photo), the lowest threshold is nearest to it. Of masks that are
+    connected parts, those that are the same from a lower threshold on belong to that threshold.
+
+    Args:
+        kept: Candidates, bool `[... n]`.
+        thresholds: `[... n]`, in the precision of the proposals table.
+        wanted: One threshold, or one for each row, `[...]`.
 
     Raises:
         ParameterError: The proposals were not cut at thresholds.
@@ -48,9 +67,12 @@ def restrict_thresholds(kept: NDArray[np.bool_], thresholds: NDArray[np.floating
             "select.rule: fixed and otsu need proposals that were cut from a heat map at thresholds; "
             "use argmax or area, or a heat source of kind threshold"
         )
-    there = np.unique(thresholds[kept])
-    nearest = there[np.argmin(np.abs(there - wanted))]
-    return kept & (thresholds == nearest)
+    # In the table's precision: 0.4 must find the mask that was cut at 0.4.
+    level = np.asarray(wanted, dtype=thresholds.dtype)[..., None]
+    below = kept & (thresholds <= level)
+    highest = np.where(below, thresholds, -np.inf).max(axis=-1, keepdims=True)
+    lowest = np.where(kept, thresholds, np.inf).min(axis=-1, keepdims=True)
+    return kept & (thresholds == np.where(below.any(axis=-1, keepdims=True), highest, lowest))
 
 
 def otsu_threshold(heat: NDArray[np.floating]) -> float:
@@ -79,35 +101,39 @@ def otsu_threshold(heat: NDArray[np.floating]) -> float:
 def decide(
     method: MethodSettings,
     scores: Scores,
+    valid: NDArray[np.bool_],
     areas: NDArray[np.integer],
-    pixels: int,
+    pixels: int | NDArray[np.integer],
     *,
     thresholds: NDArray[np.floating],
-    heat: NDArray[np.floating] | None,
-) -> int:
-    """Index of the chosen one among an expression's candidates, by the method's selection rule; -1 without any.
+    otsu: float | NDArray[np.floating] | None,
+) -> NDArray[np.intp]:
+    """Index of the chosen one among the candidates of each expression, by the method's selection rule; -1 without any.
 
     Args:
         method: The rule and the weights.
-        scores: Of the n candidates.
-        areas: Their pixels, `[n]`.
-        pixels: Pixels of the photo.
-        thresholds: Heat threshold that each was cut at, `[n]`; NaN where there is none.
-        heat: Heat on the photo, `[H W]`; needed by rule `otsu`, else None.
+        scores: Of the candidates, `[... n]`.
+        valid: Which places hold a candidate, bool `[... n]`.
+        areas: Their pixels, `[... n]`.
+        pixels: Pixels of the photo, a number or `[... 1]`.
+        thresholds: Heat threshold that each was cut at, `[... n]`; NaN where there is none.
+        otsu: Otsu's threshold of the heat (see `otsu_threshold`), a number or `[...]`; needed by rule `otsu`.
+
+    Returns:
+        `[...]`.
 
     Raises:
         ParameterError: The rule needs thresholds that the candidates do not have.
-        ValueError: The rule needs the heat and it is not given.
+        ValueError: The rule needs Otsu's threshold and it is not given.
     """
     select = method.select
-    kept = np.ones(len(areas), dtype=np.bool_)
-    ranking = scores.total
+    kept, ranking = valid, scores.total
     if select.rule == "fixed" and select.threshold is not None:
         kept = restrict_thresholds(kept, thresholds, select.threshold)
     elif select.rule == "otsu":
-        if heat is None:
-            raise ValueError("heat: rule otsu needs it, got None")
-        kept = restrict_thresholds(kept, thresholds, otsu_threshold(heat))
+        if otsu is None:
+            raise ValueError("otsu: rule otsu needs it, got None")
+        kept = restrict_thresholds(kept, thresholds, otsu)
     elif select.rule == "area" and select.area_power is not None:
         weighed = weigh_area(scores.generative, areas, pixels, select.area_power)
         ranking = ranking + method.generative_weight * (weighed - scores.generative)

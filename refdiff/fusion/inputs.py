@@ -7,9 +7,12 @@ from refdiff.attention_store import AttentionStore
 from refdiff.clip.store import ClipStore
 from refdiff.dataset.tables import Dataset, read_dataset
 from refdiff.errors import StoreMismatchError
-from refdiff.fusion.settings import MethodSettings
+from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
+from refdiff.geometry import CanvasMode
+from refdiff.heat import is_linear
 from refdiff.layout import SplitLayout
 from refdiff.overlap import OverlapTable, read_overlap
+from refdiff.pooled_store import PooledStore
 from refdiff.proposals.tables import ProposalTable, read_proposals
 from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import TextTable, read_text
@@ -26,6 +29,7 @@ class FusionInputs:
         overlap: Their overlap with the true masks.
         attention: The readout's capture; None where the method uses no heat.
         clip: The source's embeddings; None where the method uses no CLIP.
+        pooled: The proposals pooled to attention grids, and the capture's canvas mode; None where they are not used.
         files: What was read, by name.
     """
 
@@ -35,16 +39,20 @@ class FusionInputs:
     overlap: OverlapTable
     attention: AttentionStore | None
     clip: ClipStore | None
+    pooled: tuple[PooledStore, CanvasMode] | None
     files: dict[str, Path]
 
 
-def open_inputs(layout: SplitLayout, method: MethodSettings, readout: ReadoutSettings | None) -> FusionInputs:
+def open_inputs(
+    layout: SplitLayout, method: MethodSettings, readout: ReadoutSettings | None, settings: FuseScoresSettings
+) -> FusionInputs:
     """Open what the method needs.
 
     Args:
         layout: Where the split's artifacts lie.
         method: The method's row.
         readout: Its readout; None where it has none.
+        settings: Whether pooled masks are used.
 
     Raises:
         ArtifactMissingError: Something is not there.
@@ -58,10 +66,14 @@ def open_inputs(layout: SplitLayout, method: MethodSettings, readout: ReadoutSet
     }
     dataset = read_dataset(layout.dataset)
     expected = len(dataset.expressions.expression_id)
-    attention, clip = None, None
+    proposals, overlap = read_proposals(files["proposals"]), read_overlap(files["overlap"])
+    attention, clip, pooled = None, None, None
     if method.uses_heat and readout is not None:
         files["attention"] = layout.attention(readout.capture)
         attention = AttentionStore.open(files["attention"], expressions=expected)
+        if settings.pool_masks and is_linear(readout):
+            files["pooled"] = layout.pooled(method.proposals)
+            pooled = PooledStore.open(files["pooled"]), attention.settings["canvas_mode"]
     if method.uses_clip:
         files["clip"] = layout.clip(method.proposals)
         clip = ClipStore.open(files["clip"])
@@ -70,5 +82,4 @@ def open_inputs(layout: SplitLayout, method: MethodSettings, readout: ReadoutSet
         raise StoreMismatchError(
             f"{files['text']}: expected a row for each of {expected} expressions, got {len(text)}; run `dvc repro`"
         )
-    proposals, overlap = read_proposals(files["proposals"]), read_overlap(files["overlap"])
-    return FusionInputs(dataset, text, proposals, overlap, attention, clip, files)
+    return FusionInputs(dataset, text, proposals, overlap, attention, clip, pooled, files)

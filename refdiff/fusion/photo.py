@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.fusion.candidates import find_candidates
-from refdiff.fusion.choice import NO_CHOICE, decide
-from refdiff.fusion.scores import ClipViews, Scores, runs_contrast, score_proposals
+from refdiff.fusion.choice import NO_CHOICE, decide, otsu_threshold
+from refdiff.fusion.scores import ClipViews, Scores, measure_views, runs_contrast, score_proposals
 from refdiff.fusion.settings import MethodSettings
 from refdiff.mask_runs import decode_runs
 from refdiff.proposals.candidates import Proposals
@@ -53,9 +53,11 @@ def choose_mask(
     if method.uses_heat and heat is not None:
         counts = [code for code, stays in zip(proposals.counts, kept, strict=True) if stays]
         contrast = runs_contrast(heat, decode_runs(counts, proposals.height, proposals.width))
-    some = take_views(views, kept) if method.uses_clip and views is not None else None
+    some = measure_views(take_views(views, kept)) if method.uses_clip and views is not None else None
     scores = score_proposals(method, contrast, some)
-    chosen = decide(method, scores, areas[kept], pixels, thresholds=proposals.thresholds[kept], heat=heat)
+    otsu = otsu_threshold(heat) if method.select.rule == "otsu" and heat is not None else None
+    valid, thresholds = np.ones(int(kept.sum()), np.bool_), proposals.thresholds[kept]
+    chosen = int(decide(method, scores, valid, areas[kept], pixels, thresholds=thresholds, otsu=otsu))
     index = int(np.flatnonzero(kept)[chosen]) if chosen != NO_CHOICE else NO_CHOICE
     return Choice(index, kept, _spread(scores, kept))
 

@@ -32,8 +32,17 @@ class ClipViews:
     head: NDArray[np.floating]
 
 
+class Similarities(NamedTuple):
+    """Similarity of proposals' views with an expression and with its head word, float64 `[n]` or `[E N]` each."""
+
+    local_expression: NDArray[np.float64]
+    local_head: NDArray[np.float64]
+    global_expression: NDArray[np.float64]
+    global_head: NDArray[np.float64]
+
+
 class Scores(NamedTuple):
-    """Scores of n proposals, float64 `[n]` each; NaN where a part is not in the method."""
+    """Scores of proposals, float64 `[n]` or `[E N]` each; NaN where a part is not in the method."""
 
     total: NDArray[np.float64]
     generative: NDArray[np.float64]
@@ -78,39 +87,59 @@ def runs_contrast(heat: NDArray[np.floating], runs: MaskRuns) -> NDArray[np.floa
     return _contrast(inside, float(heat.sum(dtype=np.float64)), runs.area, heat.size)
 
 
-def pooled_contrast(grid: NDArray[np.floating], pooled: PooledMasks) -> NDArray[np.float64]:
-    """`attention_contrast` of the upsampled `grid`, without upsampling it.
+def pooled_contrasts(grids: NDArray[np.floating], pooled: PooledMasks) -> NDArray[np.float64]:
+    """`attention_contrast` of upsampled grids, without upsampling them.
 
     Args:
-        grid: Heat on the attention grid, `[h w]` (see `refdiff.heat.grid_heat`).
-        pooled: The photo's masks pooled to that grid.
+        grids: Heat on the attention grid, `[heat h w]` (see `refdiff.heat.grid_heats`).
+        pooled: The photo's n masks pooled to that grid.
+
+    Returns:
+        `[heat n]`.
 
     Raises:
-        MaskError: Grid and pooled masks differ in size.
+        MaskError: Grids and pooled masks differ in size.
         DegenerateMaskError: A mask is empty or covers the whole photo.
 
     Source: design.md 4.
     """
-    if pooled.everything.shape != grid.shape:
-        raise MaskError(f"pooled masks: expected a grid of {grid.shape}, got {pooled.everything.shape}")
-    inside = pooled.inside.reshape(len(pooled.inside), -1) @ grid.ravel()
-    return _contrast(inside, float((pooled.everything * grid).sum()), pooled.area, pooled.pixels)
+    if pooled.everything.shape != grids.shape[1:]:
+        raise MaskError(f"pooled masks: expected a grid of {grids.shape[1:]}, got {pooled.everything.shape}")
+    flat = grids.reshape(len(grids), -1).astype(np.float64)
+    inside = flat @ pooled.inside.reshape(len(pooled.inside), flat.shape[1]).T.astype(np.float64)
+    total = (flat * pooled.everything.ravel()).sum(axis=1, keepdims=True)
+    return _contrast(inside, total, pooled.area, pooled.pixels)
 
 
-def clip_scores(views: ClipViews, method: MethodSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Similarity of the local and of the global views with their text mixes, float64 `[n]` each."""
-    local = views.local @ _mix(views.expression, views.head, method.text_local)
-    global_view = views.global_view @ _mix(views.expression, views.head, method.text_global)
-    return local.astype(np.float64), global_view.astype(np.float64)
+def compare(views: NDArray[np.floating], texts: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Similarity of each text `[t D]` with each view `[n D]`, `[t n]`.
+
+    In float64, so that it does not depend on what else is compared at once.
+    """
+    return texts.astype(np.float64) @ views.astype(np.float64).T
 
 
-def score_proposals(method: MethodSettings, contrast: NDArray[np.floating] | None, views: ClipViews | None) -> Scores:
-    """All scores of one expression's proposals.
+def measure_views(views: ClipViews) -> Similarities:
+    """Similarities of one expression's proposals, `[n]` each."""
+    texts = np.stack([views.expression, views.head])
+    return Similarities(*compare(views.local, texts), *compare(views.global_view, texts))
+
+
+def clip_scores(similarities: Similarities, method: MethodSettings) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Similarity of the local and of the global views with their text mixes, shaped as the parts."""
+    local = _mix(similarities.local_expression, similarities.local_head, method.text_local)
+    return local, _mix(similarities.global_expression, similarities.global_head, method.text_global)
+
+
+def score_proposals(
+    method: MethodSettings, contrast: NDArray[np.floating] | None, similarities: Similarities | None
+) -> Scores:
+    """All scores of proposals, of one expression `[n]` or of many `[E N]`.
 
     Args:
         method: Weights and mixes.
-        contrast: Generative score `[n]`; needed where the method's generative_weight is not 0.
-        views: Embeddings; needed where its discriminative_weight is not 0.
+        contrast: Generative score; needed where the method's generative_weight is not 0.
+        similarities: Needed where its discriminative_weight is not 0.
 
     Raises:
         ValueError: A part that the method weighs is missing, or none is given.
@@ -120,30 +149,31 @@ def score_proposals(method: MethodSettings, contrast: NDArray[np.floating] | Non
     """
     if method.generative_weight > 0.0 and contrast is None:
         raise ValueError("contrast: the method weighs it, got None")
-    if method.uses_clip and views is None:
-        raise ValueError("views: the method weighs them, got None")
-    parts = [len(part) for part in (contrast, None if views is None else views.local) if part is not None]
-    if not parts:
-        raise ValueError("contrast and views: expected at least one, got neither")
-    nothing = np.full(parts[0], np.nan)
-    total = np.zeros(parts[0])
+    if method.uses_clip and similarities is None:
+        raise ValueError("similarities: the method weighs them, got None")
+    given = contrast if similarities is None else similarities.local_expression
+    if given is None:
+        raise ValueError("contrast and similarities: expected at least one, got neither")
+    nothing = np.full(given.shape, np.nan)
+    total = np.zeros(given.shape)
     generative, local, global_view, discriminative = nothing, nothing, nothing, nothing
     if contrast is not None:
-        generative = contrast.astype(np.float64)
+        generative = contrast.astype(np.float64, copy=False)
         total = total + method.generative_weight * generative
-    if views is not None:
-        local, global_view = clip_scores(views, method)
+    if similarities is not None:
+        local, global_view = clip_scores(similarities, method)
         discriminative = method.beta * global_view + (1.0 - method.beta) * local
         total = total + method.discriminative_weight * discriminative
     return Scores(total, generative, local, global_view, discriminative)
 
 
-def _mix(expression: NDArray[np.floating], head: NDArray[np.floating], weights: TextMix) -> NDArray[np.floating]:
+def _mix(expression: NDArray[np.float64], head: NDArray[np.float64], weights: TextMix) -> NDArray[np.float64]:
+    """A view's similarity with a mix of texts is the mix of its similarities."""
     return weights.expression * expression + weights.head * head
 
 
 def _contrast(
-    inside: NDArray[np.floating], total: float, area: NDArray[np.integer], pixels: int
+    inside: NDArray[np.floating], total: float | NDArray[np.floating], area: NDArray[np.integer], pixels: int
 ) -> NDArray[np.float64]:
     if len(area) and (area.min() <= 0 or area.max() >= pixels):
         index = int(np.flatnonzero((area <= 0) | (area >= pixels))[0])

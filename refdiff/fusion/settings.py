@@ -29,10 +29,10 @@ class Selection(Section):
 
     Attributes:
         rule: `argmax` of the score (the paper's). The others are for proposals cut from a heat map, where that argmax
-            runs to the highest threshold: `fixed` keeps one threshold, `otsu` the threshold nearest to Otsu's of the
-            heat, and both take the argmax of what is left; `area` multiplies the generative score by
-            (a (1 - a)) ** area_power with a the mask's share of the photo, which at 0.5 is Otsu's between-class
-            criterion, and works on any proposals.
+            runs to the highest threshold: `fixed` keeps the highest threshold that is not above the stated one, `otsu`
+            the highest not above Otsu's of the heat, and both take the argmax of what is left; `area` multiplies the
+            generative score by (a (1 - a)) ** area_power with a the mask's share of the photo, which at 0.5 is Otsu's
+            between-class criterion, and works on any proposals.
         threshold: The threshold of `fixed`, else null.
         area_power: The power of `area`, else null.
     """
@@ -53,9 +53,9 @@ class Selection(Section):
     def describe(self) -> str:
         """The rule in words, for reports."""
         if self.rule == "fixed":
-            return f"heat threshold {self.threshold:g}, argmax of the score among its masks"
+            return f"highest heat threshold not above {self.threshold:g}, argmax of the score among its masks"
         if self.rule == "otsu":
-            return "heat threshold nearest to Otsu's, argmax of the score among its masks"
+            return "highest heat threshold not above Otsu's, argmax of the score among its masks"
         if self.rule == "area":
             return f"argmax of the score with contrast times (a (1 - a)) ** {self.area_power:g}, a the area share"
         return "argmax of the score"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
 from refdiff.attention import CrossMaps, MapKey, SelfMaps
-from refdiff.attention_store import ATTRIBUTE, FORMAT, KIND, Size, array_name
+from refdiff.attention_layout import ATTRIBUTE, FORMAT, KIND, Size, array_name
 from refdiff.errors import StoreError
 from refdiff.store.work import ShardRecord
 

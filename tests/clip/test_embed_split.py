@@ -334,7 +334,7 @@ def test_a_flipped_byte_is_found_when_it_is_read(copied: SplitLayout) -> None:
     file.unlink()
     file.write_bytes(content)
     store = ClipStore.open(copied.clip(SOURCE))
-    with pytest.raises(ShardCorruptError, match="local: a file is damaged"):
+    with pytest.raises(ShardCorruptError, match="local/c/0/0: shard is damaged"):
         store.local(0, "none")
 
 

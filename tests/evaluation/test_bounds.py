@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refdiff.evaluation.bounds import chance_outcomes, oracle_outcomes, take_outcomes
+from refdiff.evaluation.bounds import Choices, chance_outcomes, oracle_outcomes, take_outcomes
 from refdiff.evaluation.metrics import mean_iou, measure_iou, outcomes_of
 
 AT = (0.5, 0.9)
@@ -23,10 +23,7 @@ def _candidates(seed: int) -> tuple[np.ndarray, ...]:
 def test_chance_of_a_hand_worked_case() -> None:
     groups = np.array([0, 0, 2])
     outcomes = chance_outcomes(
-        groups,
-        np.array([10, 5, 0]),
-        np.array([10, 20, 8]),
-        np.array([10, 7, 0, 0]),
+        Choices(groups, np.array([10, 5, 0]), np.array([10, 20, 8]), np.array([10, 7, 0, 0])),
         thresholds=AT,
         comparison=">=",
     )
@@ -39,10 +36,7 @@ def test_chance_of_a_hand_worked_case() -> None:
 def test_oracle_of_a_hand_worked_case() -> None:
     groups = np.array([0, 0, 0, 2])
     outcomes = oracle_outcomes(
-        groups,
-        np.array([5, 10, 20, 0]),
-        np.array([20, 20, 40, 8]),
-        np.array([20, 7, 0, 0]),
+        Choices(groups, np.array([5, 10, 20, 0]), np.array([20, 20, 40, 8]), np.array([20, 7, 0, 0])),
         thresholds=AT,
         comparison=">=",
     )
@@ -60,7 +54,7 @@ def test_rows_may_be_taken_several_times() -> None:
 @given(st.integers(0, 5000), st.sampled_from([">=", ">"]))
 def test_chance_is_the_mean_over_every_candidate(seed: int, comparison) -> None:
     groups, shared, joint, truth = _candidates(seed)
-    outcomes = chance_outcomes(groups, shared, joint, truth, thresholds=AT, comparison=comparison)
+    outcomes = chance_outcomes(Choices(groups, shared, joint, truth), thresholds=AT, comparison=comparison)
     for index, area in enumerate(truth):
         mine = groups == index
         a, b = (shared[mine], joint[mine]) if mine.any() else (np.zeros(1), np.array([area]))
@@ -74,8 +68,8 @@ def test_chance_is_the_mean_over_every_candidate(seed: int, comparison) -> None:
 @given(st.integers(0, 5000), st.randoms(use_true_random=False))
 def test_no_choice_is_better_than_the_oracle_and_chance_is_below(seed: int, random) -> None:
     groups, shared, joint, truth = _candidates(seed)
-    oracle = oracle_outcomes(groups, shared, joint, truth, thresholds=AT, comparison=">=")
-    chance = chance_outcomes(groups, shared, joint, truth, thresholds=AT, comparison=">=")
+    oracle = oracle_outcomes(Choices(groups, shared, joint, truth), thresholds=AT, comparison=">=")
+    chance = chance_outcomes(Choices(groups, shared, joint, truth), thresholds=AT, comparison=">=")
     chosen_shared, chosen_joint = np.zeros(len(truth), np.int64), truth.copy()
     for index in set(groups.tolist()):
         row = random.choice(np.flatnonzero(groups == index).tolist())

@@ -37,8 +37,9 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> SmallSplit:
 
 def _evaluate(split: SmallSplit, changes: dict[str, Any], **settings: object) -> tuple[PredictionTable, Evaluation]:
     method = make_method(PAPER, **changes)
-    inputs = open_inputs(split.layout, method, PAPER_READOUT)
-    table = fuse_split(inputs, method, PAPER_READOUT, FuseScoresSettings(pool_masks=True), lambda steps, _: steps)
+    fusing = FuseScoresSettings(pool_masks=True)
+    inputs = open_inputs(split.layout, method, PAPER_READOUT, fusing)
+    table = fuse_split(inputs, method, PAPER_READOUT, fusing, lambda steps, _: steps)
     result = evaluate(
         table,
         read_dataset(split.layout.dataset),

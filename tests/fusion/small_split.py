@@ -14,6 +14,7 @@ from refdiff.geometry import square_frame
 from refdiff.heat import heat_map
 from refdiff.layout import SplitLayout
 from refdiff.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.pool_masks import grids_in_use, write_pooled
 from refdiff.proposals.candidates import of_masks
 from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.readout import ReadoutSettings
@@ -77,6 +78,7 @@ def make_split(root: Path, readout: ReadoutSettings, thresholds: tuple[float, ..
     for source in ("regions", "weak"):
         table = read_proposals(layout.proposals(source))
         write_overlap(layout.overlap(source), join_tables(measure_overlap(dataset, table)), {})
+        write_pooled(layout.pooled(source), dataset, table, grids_in_use(layout, [readout]), {})
     return SmallSplit(layout, masks, truths, maps, *clip)
 
 

@@ -1,3 +1,5 @@
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -8,6 +10,9 @@ from refdiff.errors import ParameterError
 from refdiff.fusion.candidates import find_candidates
 from refdiff.fusion.choice import NO_CHOICE, choose, decide, otsu_threshold, restrict_thresholds, weigh_area
 from refdiff.fusion.scores import Scores, attention_contrast
+from refdiff.fusion.settings import MethodSettings
+from refdiff.proposals.settings import ThresholdSettings
+from refdiff.proposals.threshold import cut_heat
 from tests.fusion.rows import ARGMAX, PAPER, make_method
 from tests.parity_cases import NAMES, load_case
 
@@ -17,6 +22,11 @@ MU = np.arange(1, 20) / 20
 def _scores(contrast: np.ndarray, weight: float = 1.0) -> Scores:
     nothing = np.full(len(contrast), np.nan)
     return Scores(weight * contrast, contrast, nothing, nothing, nothing)
+
+
+def _decide(method: MethodSettings, scores: Scores, areas: np.ndarray, pixels: int, **others: Any) -> int:
+    """What is chosen when all are candidates."""
+    return int(decide(method, scores, np.ones(len(areas), np.bool_), areas, pixels, **others))
 
 
 def _two_levels(seed: int) -> np.ndarray:
@@ -35,7 +45,7 @@ def _weak(heat: np.ndarray, **select: object) -> tuple[int, np.ndarray]:
     kept = find_candidates(areas, heat.size, None, 0)
     contrast = attention_contrast(heat, masks[kept])
     method = make_method(PAPER, generative_weight=1.0, discriminative_weight=0.0, select={**ARGMAX, **select})
-    index = decide(method, _scores(contrast), areas[kept], heat.size, thresholds=MU[kept], heat=heat)
+    index = _decide(method, _scores(contrast), areas[kept], heat.size, thresholds=MU[kept], otsu=otsu_threshold(heat))
     return int(np.flatnonzero(kept)[index]), areas
 
 
@@ -124,40 +134,58 @@ def test_area_rule_weighs_the_generative_part_only() -> None:
     scores = Scores(0.5 * contrast + clip, contrast, clip, clip, clip)
     areas = np.array([1, 50])
     expected = 0.5 * contrast * [0.0099, 0.25] + clip
-    chosen = decide(method, scores, areas, 100, thresholds=np.full(2, np.nan), heat=None)
+    chosen = _decide(method, scores, areas, 100, thresholds=np.full(2, np.nan), otsu=None)
     assert chosen == int(expected.argmax()) == 1
 
 
-def test_thresholds_nearest_to_the_wanted_one_remain() -> None:
+def test_the_highest_threshold_that_is_not_above_the_wanted_one_remains() -> None:
     thresholds = np.array([0.2, 0.4, 0.4, 0.6], np.float32)
     everything = np.ones(4, np.bool_)
-    assert restrict_thresholds(everything, thresholds, 0.45).tolist() == [False, True, True, False]
-    assert restrict_thresholds(np.array([True, False, False, True]), thresholds, 0.45).tolist() == [
-        False,
-        False,
-        False,
-        True,
-    ]
+    for wanted, expected in {0.45: [1, 2], 0.59: [1, 2], 0.4: [1, 2], 0.6: [3], 0.99: [3], 0.1: [0]}.items():
+        assert np.flatnonzero(restrict_thresholds(everything, thresholds, wanted)).tolist() == expected, wanted
+    # 0.59 lies nearer to 0.6, but the mask that was cut at 0.6 is smaller than the one at 0.59.
+    some = np.array([True, False, False, True])
+    assert restrict_thresholds(some, thresholds, 0.59).tolist() == [True, False, False, False]
     assert not restrict_thresholds(np.zeros(4, np.bool_), thresholds, 0.5).any()
+
+
+def test_thresholds_are_restricted_row_by_row() -> None:
+    thresholds = np.array([[0.2, 0.4, np.nan], [0.3, 0.5, 0.7]], np.float32)
+    kept = restrict_thresholds(~np.isnan(thresholds), thresholds, np.array([0.5, 0.6]))
+    assert kept.tolist() == [[False, True, False], [False, True, False]]
+
+
+@given(
+    arrays(np.float64, (4, 5), elements=st.sampled_from([0.0, 0.13, 0.3, 0.52, 0.9, 1.0])),
+    st.sampled_from(MU[:18].tolist()),
+)
+def test_rule_fixed_takes_the_mask_at_its_threshold_whichever_were_left_out(heat: np.ndarray, wanted: float) -> None:
+    settings = ThresholdSettings(
+        kind="threshold", readout="paper", thresholds=tuple(MU.tolist()), parts="whole", min_part_px=1
+    )
+    cut = cut_heat(heat, settings)
+    kept = find_candidates(cut.areas, heat.size, None, 0)
+    chosen = np.flatnonzero(restrict_thresholds(kept, cut.thresholds, wanted))
+    mask = heat >= wanted
+    if 0 < mask.sum() < heat.size:
+        assert len(chosen) == 1
+        assert (cut.masks[chosen[0]] == mask).all()
 
 
 def test_thresholds_are_needed_by_their_rules() -> None:
     method = make_method(PAPER, select={**ARGMAX, "rule": "fixed", "threshold": 0.5})
     with pytest.raises(ParameterError, match="need proposals that were cut from a heat map"):
-        decide(method, _scores(np.zeros(2)), np.array([1, 2]), 10, thresholds=np.full(2, np.nan), heat=None)
+        _decide(method, _scores(np.zeros(2)), np.array([1, 2]), 10, thresholds=np.full(2, np.nan), otsu=None)
 
 
-def test_otsu_needs_the_heat() -> None:
+def test_otsu_needs_its_threshold() -> None:
     method = make_method(PAPER, select={**ARGMAX, "rule": "otsu"})
     with pytest.raises(ValueError, match="rule otsu needs it"):
-        decide(method, _scores(np.zeros(2)), np.array([1, 2]), 10, thresholds=MU[:2], heat=None)
+        _decide(method, _scores(np.zeros(2)), np.array([1, 2]), 10, thresholds=MU[:2], otsu=None)
 
 
 def test_no_candidates_no_choice() -> None:
     for select in (ARGMAX, {**ARGMAX, "rule": "fixed", "threshold": 0.5}, {**ARGMAX, "rule": "otsu"}):
         method = make_method(PAPER, select=select)
         nothing = np.zeros(0)
-        assert (
-            decide(method, _scores(nothing), np.zeros(0, np.int64), 9, thresholds=nothing, heat=np.zeros((3, 3)))
-            == NO_CHOICE
-        )
+        assert _decide(method, _scores(nothing), np.zeros(0, np.int64), 9, thresholds=nothing, otsu=0.5) == NO_CHOICE

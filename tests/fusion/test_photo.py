@@ -35,5 +35,5 @@ def test_a_heat_source_with_its_rule() -> None:
     heat = np.linspace(0, 1, 100).reshape(10, 10)
     thresholds = np.array([0.2, 0.5, 0.9])
     masks = np.stack([heat >= mu for mu in thresholds])
-    method = make_method(PAPER, discriminative_weight=0.0, select={**ARGMAX, "rule": "fixed", "threshold": 0.45})
+    method = make_method(PAPER, discriminative_weight=0.0, select={**ARGMAX, "rule": "fixed", "threshold": 0.55})
     assert choose_mask(method, of_masks(masks, thresholds=thresholds), heat, None).index == 1

@@ -8,7 +8,8 @@ from refdiff.fusion.scores import (
     ClipViews,
     attention_contrast,
     clip_scores,
-    pooled_contrast,
+    measure_views,
+    pooled_contrasts,
     runs_contrast,
     score_proposals,
 )
@@ -37,7 +38,7 @@ def _random(seed: int, n: int, height: int, width: int) -> tuple[np.ndarray, np.
 def test_released_scores_are_those_of_the_released_formulas(name: str) -> None:
     case = load_case(name)
     contrast = attention_contrast(case.values["attention"], case.masks)
-    scores = score_proposals(make_method(RELEASED), contrast, _views(case))
+    scores = score_proposals(make_method(RELEASED), contrast, measure_views(_views(case)))
     np.testing.assert_allclose(scores.generative, case.values["score_diffusion"], atol=1e-4)
     np.testing.assert_allclose(scores.local, case.values["score_local"], atol=1e-4)
     np.testing.assert_allclose(scores.global_view, case.values["score_global"], atol=1e-4)
@@ -48,7 +49,9 @@ def test_paper_scores_are_an_independent_statement_of_the_formula() -> None:
     rng = np.random.default_rng(1)
     local, global_view, expression, head = (rng.normal(size=size) for size in ((4, 6), (4, 6), 6, 6))
     contrast = rng.random(4)
-    scores = score_proposals(make_method(PAPER), contrast, ClipViews(local, global_view, expression, head))
+    scores = score_proposals(
+        make_method(PAPER), contrast, measure_views(ClipViews(local, global_view, expression, head))
+    )
     for i in range(4):
         v = 0.3 * global_view[i] + 0.7 * local[i]
         d = (v @ expression + v @ head) / 2
@@ -68,7 +71,7 @@ def test_parts_that_are_not_in_the_method_are_nan() -> None:
     assert scores.total.tolist() == [0.5, -1.0]
     assert np.isnan([scores.local, scores.global_view, scores.discriminative]).all()
     views = ClipViews(np.eye(2), np.eye(2), np.array([1.0, 0.0]), np.array([0.0, 1.0]))
-    only_clip = score_proposals(make_method(PAPER, generative_weight=0.0, readout=None), None, views)
+    only_clip = score_proposals(make_method(PAPER, generative_weight=0.0, readout=None), None, measure_views(views))
     assert np.isnan(only_clip.generative).all()
     assert only_clip.total.tolist() == pytest.approx([0.45, 0.45])
 
@@ -78,7 +81,7 @@ def test_a_missing_part_is_refused(given_part: str) -> None:
     contrast = np.zeros(2) if given_part == "contrast" else None
     views = ClipViews(*(np.zeros((2, 3)),) * 2, *(np.zeros(3),) * 2) if given_part == "views" else None
     with pytest.raises(ValueError, match="the method weighs"):
-        score_proposals(make_method(PAPER), contrast, views)
+        score_proposals(make_method(PAPER), contrast, None if views is None else measure_views(views))
 
 
 @pytest.mark.parametrize("fill", [True, False], ids=["everything", "empty"])
@@ -93,7 +96,7 @@ def test_degenerate_masks_are_refused(fill: bool) -> None:
         runs_contrast(np.zeros((3, 4)), runs)
     pooled = pool_masks(runs, square_frame(3, 4, "resize"), 2, 2, "bilinear")
     with pytest.raises(DegenerateMaskError, match="mask 1"):
-        pooled_contrast(np.zeros((2, 2)), pooled)
+        pooled_contrasts(np.zeros((1, 2, 2)), pooled)
 
 
 def test_masks_of_another_size_are_refused() -> None:
@@ -102,7 +105,7 @@ def test_masks_of_another_size_are_refused() -> None:
     runs = decode_runs(encode_masks(np.ones((1, 4, 4), np.bool_)), 4, 4)
     pooled = pool_masks(runs, square_frame(4, 4, "resize"), 2, 2, "bilinear")
     with pytest.raises(MaskError, match="expected a grid of"):
-        pooled_contrast(np.zeros((3, 3)), pooled)
+        pooled_contrasts(np.zeros((1, 3, 3)), pooled)
 
 
 @given(seed=st.integers(0, 9999), height=st.integers(2, 12), width=st.integers(2, 12))
@@ -125,6 +128,6 @@ def test_clip_scores_of_unit_vectors_are_in_their_range(seed: int) -> None:
     rng = np.random.default_rng(seed)
     parts = [rng.normal(size=size) for size in ((5, 8), (5, 8), (8,), (8,))]
     views = ClipViews(*(part / np.linalg.norm(part, axis=-1, keepdims=True) for part in parts))
-    local, global_view = clip_scores(views, make_method(PAPER))
+    local, global_view = clip_scores(measure_views(views), make_method(PAPER))
     assert (np.abs(local) <= 1 + 1e-9).all()
     assert (np.abs(global_view) <= 1 + 1e-9).all()
