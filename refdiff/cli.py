@@ -1,4 +1,4 @@
-"""The command `refdiff`: what sentences mean on one photo."""
+"""The command `refdiff`: what sentences mean on one photo, and what stores of features hold."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from refdiff import __version__
 from refdiff.command import run_command
 from refdiff.errors import TextError
+from refdiff.store.commands import add_store_commands
 
 if TYPE_CHECKING:
     from refdiff.segment import Segmentation
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 def main() -> None:
     """Entry point of the command."""
     arguments = _make_parser().parse_args()
-    run_command(lambda: segment_photo(arguments))
+    run_command(lambda: arguments.run(arguments))
 
 
 def segment_photo(arguments: argparse.Namespace) -> None:
@@ -139,6 +140,8 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     segment.add_argument("--heat", action="store_true", help="draw the heat map beside the mask, if the method has one")
     segment.add_argument("--json", action="store_true", help="print what was found as JSON")
+    segment.set_defaults(run=segment_photo)
+    add_store_commands(commands)
     return parser
 
 
