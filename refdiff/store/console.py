@@ -14,7 +14,7 @@ from refdiff.store.manifest import METADATA
 from refdiff.store.members import find_members
 from refdiff.store.opened import OpenedStore, open_store
 from refdiff.store.repair import Repair, drop_published, repair_store
-from refdiff.store.verify import Fault, verify_store
+from refdiff.store.verify import Fault, Kind, verify_store
 
 EXIT_DAMAGED = 1
 
@@ -67,7 +67,8 @@ def repair_and_print(path: str) -> None:
         folder = Path(path)
         if "://" in path or not find_cached(folder):
             raise
-        print_repair(folder, drop_published(folder, [METADATA]))
+        fault = Fault(Kind.DAMAGED, METADATA, None, "is no metadata of a store")
+        print_repair(folder, drop_published(folder, [fault]))
         return
     faults = verify_store(store)
     for line in describe_faults(store, faults):

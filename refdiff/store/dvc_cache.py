@@ -34,6 +34,8 @@ def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
                 tree = out.get_obj() if listing.exists() else None
                 if isinstance(tree, Tree):
                     for key, _meta, hash_info in tree:
+                        assert hash_info is not None
+                        assert hash_info.value is not None
                         found["/".join(key)] = (Path(out.cache.oid_to_path(hash_info.value)), hash_info.value)
                 return found
     except (DvcException, ObjectFormatError):

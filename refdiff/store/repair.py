@@ -5,16 +5,16 @@ link to that object. So nothing is ever written here: names are removed, and eac
 goes by its own name.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
 from refdiff.errors import StoreError
 from refdiff.store.dvc_cache import drop_damaged, find_cached
-from refdiff.store.manifest import METADATA, ShardEntry
+from refdiff.store.manifest import ATTENTION, METADATA, ShardEntry
 from refdiff.store.opened import CONTENT, MARKERS, OpenedStore, open_work
-from refdiff.store.verify import Fault, verify_store
+from refdiff.store.verify import Fault, Kind, verify_store
 from refdiff.store.work import WORK, hold_folder, link_or_copy, translate_write_errors, write_json
 
 
@@ -63,23 +63,27 @@ def repair_store(store: OpenedStore, faults: Sequence[Fault]) -> Repair:
             _adopt(work, store, faults)
             from_work = _drop_from_work(open_work(work))
             kept = len(open_work(work).manifest.shards)
-        return drop_published(folder, [fault.name for fault in faults], from_work, kept)
+        return drop_published(folder, faults, from_work, kept)
 
 
-def drop_published(folder: Path, names: Collection[str], work: Sequence[Path] = (), kept: int | None = None) -> Repair:
-    """Take names out of a published store, and their damaged objects out of DVC's cache."""
-    cached = find_cached(folder)  # before the store changes
-    cache = drop_damaged(cached, ["", *names])
-    removed = []
-    for name in names:
-        path = folder / name
-        if path.is_symlink() or path.is_file():
-            path.unlink()
-            removed.append(path)
+def drop_published(folder: Path, faults: Sequence[Fault], work: Sequence[Path] = (), kept: int | None = None) -> Repair:
+    """Take damaged files out of a published store, and damaged objects of its files out of DVC's cache.
+
+    Args:
+        folder: The store.
+        faults: What is wrong with it.
+        work: What was taken out of the work folder, for the account.
+        kept: Shards that the work folder has whole, for the account.
+    """
+    cache = drop_damaged(find_cached(folder), ["", *(fault.name for fault in faults)])
+    # What is missing by name may lie behind a folder that is a link, and is then not the store's.
+    removed = [folder / fault.name for fault in faults if fault.kind != Kind.MISSING]
+    for path in removed:
+        path.unlink()
     if not removed and (folder / METADATA).is_file():
-        # Nothing to remove where files are missing; without its metadata the store counts as changed all the same.
+        # DVC looks at what is there; without its metadata the store counts as changed in any case.
         (folder / METADATA).unlink()
-        removed.append(folder / METADATA)
+        removed = [folder / METADATA]
     return Repair(tuple(removed), tuple(work), tuple(cache), kept)
 
 
@@ -104,9 +108,11 @@ def _adopt(work: Path, store: OpenedStore, faults: Sequence[Fault]) -> None:
         place.mkdir(parents=True, exist_ok=True)
     if not (work / "facts.json").exists():
         write_json(work / "facts.json", dict(store.manifest.provenance))
+    if store.manifest.kind != ATTENTION:
+        return  # the numbers of an embedding store's shards are not recorded in it
     for shard in store.manifest.shards:
         marker = done / f"{shard.index:06d}.json"
-        if store.manifest.kind != "attention" or marker.exists() or damaged & shard.files.keys():
+        if marker.exists() or damaged & shard.files.keys():
             continue
         for name in shard.files:
             place = content / name
@@ -123,7 +129,7 @@ def _drop_from_work(store: OpenedStore) -> list[Path]:
     shards: dict[int, ShardEntry] = {shard.index: shard for shard in store.manifest.shards}
     dropped = list(store.bad_markers)
     for fault in verify_store(store):
-        if not fault.name.startswith("../"):
+        if fault.kind != Kind.MISSING and not fault.name.startswith("../"):
             dropped.append(root / CONTENT / fault.name)
         if fault.shard in shards:
             dropped.append(root / MARKERS / f"{fault.shard:06d}.json")

@@ -107,11 +107,11 @@ def _check_file(store: OpenedStore, arrays: _Arrays, name: str, entry: FileEntry
         return Fault(Kind.DAMAGED, name, shard, str(error))
     if digest_bytes(content) != entry.sha256:
         return Fault(Kind.DAMAGED, name, shard, "its content does not have the recorded digest")
-    reason = _check_chunks(arrays, name, content)
+    reason = _check_chunks(store, arrays, name, content)
     return None if reason is None else Fault(Kind.DAMAGED, name, shard, reason)
 
 
-def _check_chunks(arrays: _Arrays, name: str, content: bytes) -> str | None:
+def _check_chunks(store: OpenedStore, arrays: _Arrays, name: str, content: bytes) -> str | None:
     """What is wrong with a chunk file, or with an array's metadata, beyond its digest."""
     if name.endswith(f"/{METADATA}"):
         return None if arrays.get(name.removesuffix(f"/{METADATA}")) else "describes no array of refdiff"
@@ -120,8 +120,9 @@ def _check_chunks(arrays: _Arrays, name: str, content: bytes) -> str | None:
         return None  # a work folder may hold files that are no arrays
     array, key = place
     found = arrays.get(array)
-    if found is None:
-        return f"its array's {METADATA} is missing or damaged"
+    if found is None:  # damaged metadata is a fault of its own; the file has its digest
+        known = f"{array}/{METADATA}" in store.manifest.metadata
+        return f"its array has no recorded {METADATA}" if store.manifest.complete and not known else None
     metadata, parsed = found
     region = parsed.region(key)
     if region is None:
