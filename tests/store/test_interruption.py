@@ -15,7 +15,7 @@ import pytest
 from refdiff.store.opened import open_store
 from refdiff.store.verify import verify_store
 from refdiff.store.work import HOLDER, WorkFolder, hold_folder
-from tests.store.toy_project import ToyProject, make_toy, start_stage, stage_environment
+from tests.store.toy_project import ToyProject, make_toy, stage_environment, start_stage
 
 PAUSE = 0.08
 
@@ -42,7 +42,7 @@ def wait_for_shards(project: ToyProject, stage: subprocess.Popen[str], count: in
 
 
 def test_killed_at_random_moments(tmp_path: Path, whole: dict[str, bytes]):
-    rng = random.Random(20)  # noqa: S311 moments, not secrets
+    rng = random.Random(20)
     project = make_toy(tmp_path / "project", with_self=True, pause=PAUSE)
     for shards in (1, 2, 4):
         with start_stage(project.root) as stage:

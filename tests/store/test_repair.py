@@ -22,9 +22,8 @@ def toy(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
     root = tmp_path_factory.mktemp(request.param)
     if request.param == "reflink":
         (root / "source").write_text("x")
-        if subprocess.run(
-            ["cp", "--reflink=always", "source", "clone"], cwd=root, stderr=subprocess.DEVNULL
-        ).returncode:
+        clone = ["cp", "--reflink=always", "source", "clone"]
+        if subprocess.run(clone, cwd=root, stderr=subprocess.DEVNULL, check=False).returncode:
             pytest.skip("this file system has no reflinks")
     project = make_toy(root / "project", request.param)
     assert project.repro() == [5]
