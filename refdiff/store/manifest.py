@@ -102,11 +102,19 @@ class Manifest:
         return value if is_word else None
 
 
+SizeName = Annotated[StrictStr, Field(pattern="^[1-9][0-9]{0,4}x[1-9][0-9]{0,4}$")]
+MapEntry = tuple[Annotated[StrictInt, Field(ge=0)], Annotated[StrictInt, Field(ge=0)], StrictStr]
+
+
 class _AttentionAttributes(BaseModel):
-    model_config = _SMALL
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
     kind: StrictStr
+    format: Annotated[StrictInt, Field(ge=0)]
     complete: StrictBool
+    capture: dict[str, Any]
     provenance: dict[str, Any]
+    cross: Annotated[dict[SizeName, tuple[MapEntry, ...]], Field(min_length=1)]
+    own: Annotated[dict[SizeName, tuple[MapEntry, ...]], Field(alias="self")]
     shards: tuple[ShardEntry, ...] = ()
     metadata: dict[FileName, FileEntry] = {}
 

@@ -9,7 +9,7 @@ from typing import Protocol
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError
 
 # A shard is read whole; what is larger than this was not made by refdiff.
-MAX_FILE_BYTES = 1 << 32
+MAX_FILE_BYTES = 1 << 30
 
 
 class ByteSource(Protocol):

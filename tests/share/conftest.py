@@ -53,6 +53,7 @@ def ssh_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SshServer]:
         (folder / name).chmod(0o600)
     started = _start_sshd(folder) or _start_asyncssh(folder)
     process, port, program = started
+    print(f"SSH is served by {program}")
     try:
         yield SshServer(port, folder / "client", program)
     finally:

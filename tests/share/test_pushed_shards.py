@@ -24,7 +24,7 @@ def publish(root: Path, **changes: Any) -> dict[str, bytes]:
 def push(project: ToyProject) -> int:
     """`dvc push`; how many files were sent."""
     with chdir(project.root), Repo() as repo:
-        repo.add(str(STORE))
+        repo.add(str(STORE))  # pyright: ignore[reportArgumentType] DVC binds it to the repository
         return repo.push()
 
 

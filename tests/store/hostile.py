@@ -7,21 +7,36 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from refdiff.attention_store import AttentionStore
 from refdiff.clip.store import ClipStore
 from refdiff.store.describe import describe_summary, summarise_store
 from refdiff.store.members import find_members
 from refdiff.store.opened import open_store
-from refdiff.store.verify import verify_store
+from refdiff.store.verify import check_store, verify_store
 
 NAMES = st.sampled_from(
-    ["../../etc/passwd", "/etc/passwd", "..", "", "a//b", "c:/x", "a\\b", "\x1b[2J", "x" * 9000, "cross_8x8/c/-1", "tokens"]
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "..",
+        "",
+        "a//b",
+        "c:/x",
+        "a\\b",
+        "\x1b[2J",
+        "x" * 9000,
+        "cross_8x8/c/-1",
+        "tokens",
+    ]
 )
 NUMBERS = st.one_of(
     st.integers(), st.sampled_from([-1, 0, 2**31, 2**63, 10**400]), st.floats(), st.booleans(), st.none()
 )
 LEAVES = st.one_of(NUMBERS, NAMES, st.text(max_size=8), st.binary(max_size=4).map(lambda raw: raw.decode("latin-1")))
 VALUES = st.recursive(
-    LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=5), inner, max_size=3), max_leaves=6
+    LEAVES,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(NAMES | st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
 )
 RAW = st.one_of(
     st.binary(max_size=200),
@@ -71,8 +86,17 @@ def inspect(path: Path) -> None:
     describe_summary(summarise_store(store))
 
 
-def read_embeddings(path: Path) -> None:
-    """Every row of a store of embeddings."""
+def read_checked_attention(path: Path) -> None:
+    """Every map of a store of attention, after the check of its metadata."""
+    check_store(open_store(str(path)))
+    store = AttentionStore.open(path)
+    for _ in store.iterate():
+        pass
+
+
+def read_checked_embeddings(path: Path) -> None:
+    """Rows of a store of embeddings, after the check of its metadata."""
+    check_store(open_store(str(path)))
     store = ClipStore.open(path)
     for image in range(3):
         for variant in ("left", "none"):

@@ -1,5 +1,6 @@
 """Stores from strangers: whatever their metadata says, the readers refuse in one line or read what is there."""
 
+import contextlib
 import os
 import shutil
 import socket
@@ -14,12 +15,16 @@ from refdiff.errors import RefdiffError
 from refdiff.store.manifest import check_name, parse_marker
 from refdiff.store.opened import open_store
 from refdiff.store.verify import Kind, verify_store
-from tests.store.hostile import bent, inspect
+from tests.store.hostile import bent, inspect, read_checked_attention, read_checked_embeddings
 from tests.store.toy_embeddings import make_embeddings
 from tests.store.toy_project import SHARD
 
-EXAMPLES = int(os.environ.get("REFDIFF_FUZZ_EXAMPLES", "60"))
-FUZZED = settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck), deadline=None)
+EXAMPLES = int(os.environ.get("REFDIFF_FUZZ_EXAMPLES", "50"))
+FUZZED = settings(
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
 
 
 @pytest.fixture(scope="module")
@@ -34,10 +39,12 @@ def try_bent(data: st.DataObject, file: Path, read: Callable[[Path], None], stor
         file.write_bytes(data.draw(bent(whole)))
         read(store)
     except RefdiffError as error:
-        assert "\n" not in str(error)
-        assert str(error).isprintable()
+        message = str(error)
+    else:
+        message = ""
     finally:
         file.write_bytes(whole)
+    assert message.isprintable()  # one line, and nothing that moves a terminal's cursor
 
 
 @pytest.fixture(scope="module")
@@ -50,12 +57,14 @@ def attention_once(pristine: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 @given(data=st.data(), name=st.sampled_from(["zarr.json", "zarr.json", "cross_8x8/zarr.json", "tokens/zarr.json"]))
 def test_attention_stores(data: st.DataObject, name: str, attention_once: Path):
     try_bent(data, attention_once / name, inspect, attention_once)
+    try_bent(data, attention_once / name, read_checked_attention, attention_once)
 
 
 @FUZZED
 @given(data=st.data(), name=st.sampled_from(["zarr.json", "local/zarr.json", "proposals/zarr.json"]))
 def test_stores_of_embeddings(data: st.DataObject, name: str, embeddings_once: Path):
     try_bent(data, embeddings_once / name, inspect, embeddings_once)
+    try_bent(data, embeddings_once / name, read_checked_embeddings, embeddings_once)
 
 
 @FUZZED
@@ -68,10 +77,8 @@ def test_records_of_work_folders(data: st.DataObject, pristine: Path):
 @FUZZED
 @given(content=st.binary(max_size=300))
 def test_records_of_any_bytes(content: bytes):
-    try:
+    with contextlib.suppress(RefdiffError):
         parse_marker(content, "here")
-    except RefdiffError as error:
-        assert "\n" not in str(error)
 
 
 @given(name=st.text(max_size=40))
