@@ -105,13 +105,18 @@ class AttentionWriter:
             block = np.zeros((len(rows), *array.shape[1:]), dtype=np.float16)
             for row, each in enumerate(maps):
                 block[row, : layout.tokens[rows[row]]] = _to_half(each.maps[size], f"expression {rows[row]}")
+            files.append(self._make_way(f"{array_name('cross', size)}/c/{shard}/0/0/0/0"))
             array[rows.start : rows.stop] = block
-            files.append(f"{array_name('cross', size)}/c/{shard}/0/0/0/0")
         for size, array in self._self.items():
             for image, each in self_maps.items():
+                files.append(self._make_way(f"{array_name('self', size)}/c/{image}/0/0/0"))
                 array[image : image + 1] = _to_half(each.maps[size], f"image {image}")[None]
-                files.append(f"{array_name('self', size)}/c/{image}/0/0/0")
         return files
+
+    def _make_way(self, name: str) -> str:
+        """Remove an older file of that name: Zarr would read it first, and fail if it is damaged."""
+        (self.folder / name).unlink(missing_ok=True)
+        return name
 
     def metadata_files(self) -> list[str]:
         """Files that belong to no shard, relative to the folder; the group's own is not among them."""

@@ -13,7 +13,7 @@ from refdiff.errors import ShardCorruptError, StoreError
 from refdiff.store.opened import open_store
 from refdiff.store.verify import verify_store
 from tests.store.toy_project import SHARD, flip_byte, make_toy, stage_environment
-from tests.store.toy_stage import STORE
+from tests.store.toy_stage import PARAMS, STORE, make_store
 
 LOCAL = "local/c/1/0"
 
@@ -86,3 +86,13 @@ def test_a_published_store_that_lost_its_end_is_no_store(published: Path):
     (published / "zarr.json").write_bytes((published / "zarr.json").read_bytes()[:100])
     with pytest.raises(StoreError, match=r"make it again|repair"):
         AttentionStore.open(published)
+
+
+@pytest.mark.parametrize("name", ["cross_8x8/c/4/0/0/0/0", "self_4x4/c/2/0/0/0"])
+def test_a_shard_whose_index_is_damaged_is_written_anew(tmp_path: Path, name: str):
+    params = {**PARAMS, "with_self": True}
+    make_store(tmp_path, params)
+    before = (tmp_path / STORE / name).read_bytes()
+    flip_byte(tmp_path / STORE / name, len(before) - 1)  # the work folder's file too, by a hard link
+    assert make_store(tmp_path, params) == 1
+    assert (tmp_path / STORE / name).read_bytes() == before
