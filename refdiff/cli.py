@@ -1,4 +1,4 @@
-"""The command `refdiff`: what sentences mean on one photo, and what weightings of a method reach."""
+"""The command `refdiff`: what sentences mean on one photo, what weightings reach, what stores hold."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from refdiff import __version__
 from refdiff.command import run_command
 from refdiff.errors import TextError
+from refdiff.store.commands import add_store_commands
 from refdiff.sweep.command import add_sweep
 
 if TYPE_CHECKING:
@@ -142,6 +143,7 @@ def _make_parser() -> argparse.ArgumentParser:
     segment.add_argument("--json", action="store_true", help="print what was found as JSON")
     segment.set_defaults(run=segment_photo)
     add_sweep(commands)
+    add_store_commands(commands)
     return parser
 
 

@@ -39,7 +39,7 @@ def write_table(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as partial:
-            pq.write_table(table, partial, compression="zstd")
+            pq.write_table(table, partial, compression="zstd", write_page_checksum=True)
     except OSError as error:
         reason = " ".join((error.strerror or str(error)).split())
         raise OutputError(
@@ -61,7 +61,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
     """
     wanted = list(columns) if columns is not None else schema.names
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             found = file.schema_arrow
             if found.names != schema.names or found.types != schema.types:
                 raise StoreMismatchError(
@@ -74,6 +74,28 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
     except (pa.ArrowException, OSError, ValueError) as error:
         reason = " ".join(str(error).split())
         raise StoreMismatchError(f"{path}: is not a readable Parquet file ({reason}); make it again") from error
+
+
+def verify_table(path: Path) -> int:
+    """Read all of a table and compare the checksum of every page.
+
+    Returns:
+        Its rows.
+
+    Raises:
+        ArtifactMissingError: There is no such file.
+        StoreMismatchError: It is damaged, or is no Parquet file.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read().num_rows
+    except FileNotFoundError as error:
+        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
+    except (pa.ArrowException, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise StoreMismatchError(
+            f"{path}: is damaged ({reason}); remove it and run `dvc repro`, which restores it or makes it again"
+        ) from error
 
 
 def read_provenance(path: Path) -> dict[str, Any]:

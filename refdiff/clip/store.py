@@ -64,7 +64,7 @@ class ClipStore:
             files = {name: int(entry["bytes"]) for name, entry in attributes["files"].items()}
         except FileNotFoundError as error:
             raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise StoreMismatchError(f"{path}: is not a store of embed_clip; make it again with `dvc repro`") from error
         if attributes.get("artifact") != ARTIFACT:
             raise StoreMismatchError(f"{path}: holds {attributes.get('artifact')!r}, expected {ARTIFACT!r}")

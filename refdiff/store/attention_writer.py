@@ -10,10 +10,12 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
+from zarr.storage import MemoryStore
 
 from refdiff.attention import CrossMaps, MapKey, SelfMaps
 from refdiff.attention_layout import ATTRIBUTE, FORMAT, KIND, Size, array_name
 from refdiff.errors import StoreError
+from refdiff.store.fingerprint import digest_file
 from refdiff.store.work import ShardRecord
 
 # A chunk of zeros is written like any other: a missing file always means a missing shard.
@@ -68,7 +70,7 @@ class AttentionWriter:
         """
         self.folder = folder
         self.layout = layout
-        attributes = {
+        self._attributes: dict[str, Any] = {
             "kind": KIND,
             "format": FORMAT,
             "complete": False,
@@ -77,8 +79,7 @@ class AttentionWriter:
             "cross": _plain_keys(layout.cross_keys),
             "self": _plain_keys(layout.self_keys),
         }
-        self._group = zarr.open_group(folder, mode="a")
-        self._group.attrs[ATTRIBUTE] = attributes
+        _write_if_other(folder / "zarr.json", self._describe_group({}))
         self._cross = {size: self._make_cross(size) for size in layout.cross_keys}
         self._self = {size: self._make_self(size) for size in layout.self_keys}
         tokens = self._make("tokens", layout.tokens.shape, layout.tokens.shape, None, "int32")
@@ -104,13 +105,18 @@ class AttentionWriter:
             block = np.zeros((len(rows), *array.shape[1:]), dtype=np.float16)
             for row, each in enumerate(maps):
                 block[row, : layout.tokens[rows[row]]] = _to_half(each.maps[size], f"expression {rows[row]}")
+            files.append(self._make_way(f"{array_name('cross', size)}/c/{shard}/0/0/0/0"))
             array[rows.start : rows.stop] = block
-            files.append(f"{array_name('cross', size)}/c/{shard}/0/0/0/0")
         for size, array in self._self.items():
             for image, each in self_maps.items():
+                files.append(self._make_way(f"{array_name('self', size)}/c/{image}/0/0/0"))
                 array[image : image + 1] = _to_half(each.maps[size], f"image {image}")[None]
-                files.append(f"{array_name('self', size)}/c/{image}/0/0/0")
         return files
+
+    def _make_way(self, name: str) -> str:
+        """Remove an older file of that name: Zarr would read it first, and fail if it is damaged."""
+        (self.folder / name).unlink(missing_ok=True)
+        return name
 
     def metadata_files(self) -> list[str]:
         """Files that belong to no shard, relative to the folder; the group's own is not among them."""
@@ -119,11 +125,21 @@ class AttentionWriter:
         return [*(f"{name}/zarr.json" for name in names), "tokens/zarr.json", "tokens/c/0"]
 
     def final_metadata(self, records: Sequence[ShardRecord]) -> bytes:
-        """The group's `zarr.json` of the complete store, with the digests of all shards."""
-        metadata = json.loads((self.folder / "zarr.json").read_text(encoding="utf-8"))
-        metadata["attributes"][ATTRIBUTE]["complete"] = True
-        metadata["attributes"][ATTRIBUTE]["shards"] = [record.to_plain() for record in records]
-        return json.dumps(metadata, sort_keys=True).encode()
+        """The group's `zarr.json` of the complete store, with the digests of all shards and of the other files."""
+        return self._describe_group(
+            {
+                "complete": True,
+                "shards": [record.to_plain() for record in records],
+                "metadata": {
+                    name: {"bytes": (self.folder / name).stat().st_size, "sha256": digest_file(self.folder / name)}
+                    for name in self.metadata_files()
+                },
+            }
+        )
+
+    def _describe_group(self, more: Mapping[str, Any]) -> bytes:
+        attributes = {ATTRIBUTE: {**self._attributes, **more}}
+        return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, sort_keys=True).encode()
 
     def _make_cross(self, size: Size) -> zarr.Array:
         layout = self.layout
@@ -156,19 +172,30 @@ class AttentionWriter:
         shards: tuple[int, ...] | None,
         dtype: str,
     ) -> zarr.Array:
-        if (self.folder / name / "zarr.json").exists():
-            # The setting is not stored with the array, and open_array does not take it.
-            return zarr.open_array(self.folder / name, mode="r+").with_config(_CONFIG)
-        return self._group.create_array(
-            name,
+        described: dict[str, Any] = {}
+        zarr.create_array(
+            MemoryStore(described),
             shape=shape,
             chunks=chunks,
             shards=shards,
             dtype=dtype,
             compressors=ZstdCodec(level=self.layout.compression_level, checksum=True),
             fill_value=0,
-            config=_CONFIG,
         )
+        # Compared and not trusted: a run that lost its power may have left an empty file, and chunks must stay.
+        _write_if_other(self.folder / name / "zarr.json", described["zarr.json"].to_bytes())
+        # The setting is not stored with the array, and open_array does not take it.
+        return zarr.open_array(self.folder / name, mode="r+").with_config(_CONFIG)
+
+
+def _write_if_other(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all, unless it is there with this content."""
+    if path.is_file() and path.read_bytes() == content:
+        return
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(path.name + ".partial")
+    partial.write_bytes(content)
+    partial.replace(path)
 
 
 def _plain_keys(keys: Mapping[Size, tuple[MapKey, ...]]) -> dict[str, list[list[Any]]]:

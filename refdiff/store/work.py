@@ -23,6 +23,7 @@ from refdiff.store.fingerprint import digest_facts, digest_file
 from refdiff.whole_file import replacing
 
 WORK = Path(".work")
+HOLDER = "holder.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,23 +81,12 @@ class WorkFolder:
         Raises:
             StoreError: The folder cannot be written.
         """
-        with translate_write_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / "lock")
-            try:
-                lock.acquire(timeout=0)
-            except Timeout:
-                print(f"{self.path}: {self._holder()} works on it; waiting for it to end", file=sys.stderr)
-                lock.acquire()
-        try:
-            with translate_write_errors(self.path):
-                write_json(self.path / "holder.json", {"process": os.getpid(), "host": platform.node()})
-                write_json(self.path / "facts.json", self.facts)
-                self._done.mkdir(exist_ok=True)
-                self.content.mkdir(exist_ok=True)
+        with translate_write_errors(self.path), hold_folder(self.path):
+            write_json(self.path / "facts.json", self.facts)
+            self._done.mkdir(exist_ok=True)
+            self.content.mkdir(exist_ok=True)
+            _drop_partials(self.path)
             yield
-        finally:
-            lock.release()
 
     def finished(self) -> dict[int, ShardRecord]:
         """Shards that are done and whose files have their digests; what is damaged is taken away, to be done again."""
@@ -140,7 +130,7 @@ class WorkFolder:
             for name in files:
                 place = staged / name
                 place.parent.mkdir(parents=True, exist_ok=True)
-                _link_or_copy(self.content / name, place)
+                link_or_copy(self.content / name, place)
             for name, content in final.items():
                 (staged / name).write_bytes(content)
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -161,12 +151,73 @@ class WorkFolder:
         path = self.content / name
         return path.is_file() and path.stat().st_size == size and digest_file(path) == digest
 
-    def _holder(self) -> str:
-        try:
-            holder = json.loads((self.path / "holder.json").read_text(encoding="utf-8"))
-            return f"process {holder['process']} on {holder['host']}"
-        except (OSError, ValueError, KeyError):
-            return "another process"
+
+@contextmanager
+def hold_folder(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a work folder for this process, so that no other writes in it.
+
+    The lock is the kernel's: it is free as soon as its holder is gone, however it went. On a network file system whose
+    locks do not reach other hosts, the holder's record is what tells that another one did not end in order.
+
+    Args:
+        path: The folder; it is made.
+        wait: Wait, and say so, while another process has it; otherwise refuse.
+
+    Raises:
+        StoreError: The folder cannot be locked, or another process has it and `wait` is off.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    record = path / HOLDER
+    lock = FileLock(path / "lock")
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            advice = "wait for it to end, or end it, and run the same command again"
+            raise StoreError(f"{path}: {_name_holder(record)} works on it; {advice}") from None
+        print(f"{path}: {_name_holder(record)} works on it; waiting for it to end", file=sys.stderr)
+        lock.acquire()
+    except NotImplementedError as error:
+        raise StoreError(
+            f"{path}: its file system has no locks; expected one on which two runs can tell each other; "
+            "put the project on another"
+        ) from error
+    try:
+        _warn_of_other_host(path, record)
+        write_json(record, {"process": os.getpid(), "host": platform.node()})
+        yield
+        record.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+def _warn_of_other_host(path: Path, record: Path) -> None:
+    holder = _read_holder(record)
+    if holder is not None and holder[1] != platform.node():
+        print(
+            f"{path}: {_name_holder(record)} held it and did not end in order; if it still runs, stop it: "
+            "the locks of this file system do not reach its host",
+            file=sys.stderr,
+        )
+
+
+def _read_holder(record: Path) -> tuple[str, str] | None:
+    try:
+        holder = json.loads(record.read_text(encoding="utf-8"))
+        return str(holder["process"]), str(holder["host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _name_holder(record: Path) -> str:
+    holder = _read_holder(record)
+    return "another process" if holder is None else f"process {holder[0]} on {holder[1]}"
+
+
+def _drop_partials(path: Path) -> None:
+    """Take away what a killed run left half written; only the holder writes here, so nothing of it is in use."""
+    for file in path.rglob("*.partial"):
+        file.unlink(missing_ok=True)
 
 
 @contextmanager
@@ -193,7 +244,8 @@ def write_json(path: Path, content: Mapping[str, Any]) -> None:
         partial.write_text(json.dumps(content, sort_keys=True, indent=1), encoding="utf-8")
 
 
-def _link_or_copy(source: Path, place: Path) -> None:
+def link_or_copy(source: Path, place: Path) -> None:
+    """Give a file a second name; a copy where the file system has no hard links."""
     try:
         os.link(source, place)
     except OSError:

@@ -1,0 +1,67 @@
+"""DVC's cache behind a published store: which cached objects are not what they are named by.
+
+DVC takes an object in its cache for what its name says: it compares times, never content. A damaged one would come
+back with the next checkout, and one that is linked into the store is the store's damaged file.
+"""
+
+import hashlib
+from collections.abc import Collection, Mapping
+from pathlib import Path
+
+
+def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
+    """Objects of DVC's local cache that a stored output is made of.
+
+    Args:
+        store: The output's folder.
+
+    Returns:
+        By name relative to the store (`""` for the list of them): the object's path and its MD5. Nothing when the
+        folder is no output of a DVC repository, or its list is not in the cache.
+    """
+    from dvc.exceptions import DvcException  # a second to import
+    from dvc.repo import Repo
+    from dvc_data.hashfile.tree import Tree
+    from dvc_objects.errors import ObjectFormatError
+
+    try:
+        with Repo(str(store.absolute().parent)) as repo:
+            for out in repo.find_outs_by_path(str(store.absolute())):
+                if not out.hash_info or not out.hash_info.value:
+                    continue
+                listing = Path(out.cache.oid_to_path(out.hash_info.value))
+                found = {"": (listing, out.hash_info.value.removesuffix(".dir"))}
+                tree = out.get_obj() if listing.exists() else None
+                if isinstance(tree, Tree):
+                    for key, _meta, hash_info in tree:
+                        assert hash_info is not None
+                        assert hash_info.value is not None
+                        found["/".join(key)] = (Path(out.cache.oid_to_path(hash_info.value)), hash_info.value)
+                return found
+    except (DvcException, ObjectFormatError):
+        pass
+    return {}
+
+
+def drop_damaged(cached: Mapping[str, tuple[Path, str]], names: Collection[str]) -> list[Path]:
+    """Take damaged objects out of the cache; those that are what they are named by stay.
+
+    Args:
+        cached: As `find_cached` gives them.
+        names: Which to look at.
+
+    Returns:
+        What was removed.
+    """
+    dropped = []
+    for name in names:
+        path, digest = cached.get(name, (None, ""))
+        if path is not None and path.is_file() and _md5(path) != digest:
+            path.unlink()
+            dropped.append(path)
+    return dropped
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()

@@ -1,0 +1,91 @@
+"""A store opened for inspection: published, still in its work folder, or in a bucket."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.store.manifest import METADATA, Manifest, ShardEntry, parse_facts, parse_manifest, parse_marker
+from refdiff.store.source import ByteSource, LocalSource
+
+FACTS = "facts.json"
+MARKERS = "done"
+CONTENT = "content"
+
+
+@dataclass(frozen=True, slots=True)
+class OpenedStore:
+    """A store and what it says of itself.
+
+    Attributes:
+        source: Its files.
+        manifest: What they should be.
+        names: Size of every file that is there; None for what is no regular file.
+        bad_markers: Records of a work folder that cannot be read; their shards count as not done.
+        work: The work folder, when the store is still in one.
+    """
+
+    source: ByteSource
+    manifest: Manifest
+    names: Mapping[str, int | None]
+    bad_markers: tuple[Path, ...] = ()
+    work: Path | None = None
+
+
+def open_store(path: str) -> OpenedStore:
+    """Open what `path` names.
+
+    Args:
+        path: A published store, a work folder (`.work/<stage>/<name>-<fingerprint>`), or an address such as
+            `s3://bucket/prefix/paper.zarr`.
+
+    Raises:
+        ArtifactMissingError: There is nothing.
+        StoreMismatchError: It is no store of refdiff, or its metadata is damaged.
+        StoreError: It cannot be read.
+    """
+    if "://" in path:
+        return _open_published(_open_remote(path))
+    folder = Path(path)
+    if (folder / FACTS).is_file() and (folder / CONTENT).is_dir():
+        return open_work(folder)
+    return _open_published(LocalSource(folder))
+
+
+def open_work(folder: Path) -> OpenedStore:
+    """Open a work folder; its manifest is made of the records of its finished shards.
+
+    Raises:
+        StoreMismatchError: Its facts are not readable.
+        StoreError: It cannot be read.
+    """
+    facts = parse_facts(LocalSource(folder).read(FACTS), str(folder / FACTS))
+    shards: list[ShardEntry] = []
+    bad: list[Path] = []
+    for marker in sorted((folder / MARKERS).glob("*.json")):
+        try:
+            shards.append(parse_marker(LocalSource(folder).read(f"{MARKERS}/{marker.name}"), str(marker)))
+        except (StoreMismatchError, ShardCorruptError):
+            bad.append(marker)
+    source = LocalSource(folder / CONTENT)
+    manifest = Manifest(str(facts.get("stage", folder.parent.name)), facts, tuple(shards), {}, complete=False)
+    return OpenedStore(source, manifest, source.names(), tuple(bad), folder)
+
+
+def _open_published(source: ByteSource) -> OpenedStore:
+    names = source.names()
+    if METADATA not in names:
+        expected = "a store, or a work folder below .work"
+        raise ArtifactMissingError(f"{source.where}: has no {METADATA}; expected {expected}; correct the path")
+    manifest = parse_manifest(source.read(METADATA), f"{source.where}/{METADATA}")
+    return OpenedStore(source, manifest, names)
+
+
+def _open_remote(address: str) -> ByteSource:
+    from refdiff.store.remote import RemoteSource  # an optional dependency
+
+    scheme = urlsplit(address).scheme
+    if scheme not in ("s3", "gs", "az", "http", "https", "file", "memory"):
+        raise StoreMismatchError(f"{address}: expected an address of s3, gs, az or http, got {scheme!r}; correct it")
+    return RemoteSource(address)

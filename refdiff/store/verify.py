@@ -1,0 +1,202 @@
+"""Reading all of a store, and naming what is not as it was recorded."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+from math import prod
+
+from refdiff.errors import ShardCorruptError, StoreMismatchError
+from refdiff.store.arrays import ArrayMetadata, decode_file, parse_array
+from refdiff.store.fingerprint import digest_bytes
+from refdiff.store.manifest import METADATA, FileEntry, array_of
+from refdiff.store.opened import OpenedStore
+from refdiff.store.source import MAX_FILE_BYTES
+
+PARTIAL = ".partial"
+# Self-attention is there for images with expressions only.
+SPARSE = "self_"
+
+# Called with (files read, files in all).
+Report = Callable[[int, int], None]
+
+
+class Kind(StrEnum):
+    """What is wrong with a file."""
+
+    DAMAGED = "damaged"
+    MISSING = "missing"
+    SURPLUS = "surplus"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A file that is not as it was recorded.
+
+    Attributes:
+        kind: What is wrong.
+        name: The file, relative to the store.
+        shard: The shard that it belongs to, if any.
+        reason: What was found, for people.
+    """
+
+    kind: Kind
+    name: str
+    shard: int | None
+    reason: str
+
+
+def verify_store(store: OpenedStore, report: Report = lambda _done, _total: None) -> list[Fault]:
+    """Read every file of a store: digests are compared, chunks decoded.
+
+    Args:
+        store: Which.
+        report: Told of progress.
+
+    Returns:
+        What is wrong, in the order of the store's records; nothing when all is well.
+    """
+    recorded = list(store.manifest.files())
+    arrays = _Arrays(store)
+    faults = [_unreadable_marker(marker.name) for marker in store.bad_markers]
+    for done, (name, entry, shard) in enumerate(recorded):
+        report(done, len(recorded))
+        fault = _check_file(store, arrays, name, entry, shard)
+        if fault is not None:
+            faults.append(fault)
+    report(len(recorded), len(recorded))
+    unrecorded = _find_unrecorded(store, arrays, {name for name, _, _ in recorded})
+    return [*faults, *unrecorded, *_find_gaps(store, arrays)]
+
+
+def check_store(store: OpenedStore) -> None:
+    """What a reader of a store that may come from anywhere wants to know first; no shard is read.
+
+    After this every recorded file is there with its size, every array's metadata is of the kind that refdiff writes and
+    has its digest, and no array asks for more memory or more files than are recorded.
+
+    Raises:
+        ShardCorruptError: A file is missing or damaged.
+        StoreMismatchError: A record names something that cannot be.
+    """
+    arrays = _Arrays(store)
+    for name, entry, shard in store.manifest.files():
+        is_metadata = name.endswith(f"/{METADATA}")
+        fault = (
+            _check_file(store, arrays, name, entry, shard) if is_metadata else _check_size(store, name, entry, shard)
+        )
+        place = array_of(name)
+        found = arrays.get(place[0]) if place is not None else None
+        if fault is None and place is not None and (found is None or found[1].region(place[1]) is None):
+            fault = Fault(Kind.DAMAGED, name, shard, "lies outside every array")
+        if fault is not None:
+            advice = "run `refdiff store repair`, then `dvc repro`"
+            raise ShardCorruptError(f"{store.source.where}/{name}: {fault.reason}; {advice}")
+    for fault in _find_gaps(store, arrays):
+        raise StoreMismatchError(f"{store.source.where}/{fault.name}: {fault.reason}; run `dvc repro`")
+
+
+class _Arrays:
+    """Metadata of a store's arrays, parsed once each."""
+
+    def __init__(self, store: OpenedStore) -> None:
+        self._store = store
+        self._known: dict[str, tuple[bytes, ArrayMetadata] | None] = {}
+
+    def get(self, array: str) -> tuple[bytes, ArrayMetadata] | None:
+        """The `zarr.json` of an array; None when it is missing or unusable, which is a fault of its own."""
+        if array not in self._known:
+            self._known[array] = self._read(array)
+        return self._known[array]
+
+    def _read(self, array: str) -> tuple[bytes, ArrayMetadata] | None:
+        name = f"{array}/{METADATA}"
+        if self._store.names.get(name) is None:
+            return None
+        try:
+            content = self._store.source.read(name)
+            return content, parse_array(content, name)
+        except (ShardCorruptError, StoreMismatchError):
+            return None
+
+
+def _check_size(store: OpenedStore, name: str, entry: FileEntry, shard: int | None) -> Fault | None:
+    if name not in store.names:
+        return Fault(Kind.MISSING, name, shard, "is not there")
+    size = store.names[name]
+    if size is None:
+        return Fault(Kind.DAMAGED, name, shard, "is no regular file")
+    if size != entry.bytes or size > MAX_FILE_BYTES:
+        return Fault(Kind.DAMAGED, name, shard, f"has {size} bytes, expected {entry.bytes}")
+    return None
+
+
+def _check_file(store: OpenedStore, arrays: _Arrays, name: str, entry: FileEntry, shard: int | None) -> Fault | None:
+    fault = _check_size(store, name, entry, shard)
+    if fault is not None:
+        return fault
+    try:
+        content = store.source.read(name)
+    except ShardCorruptError as error:
+        return Fault(Kind.DAMAGED, name, shard, str(error))
+    if digest_bytes(content) != entry.sha256:
+        return Fault(Kind.DAMAGED, name, shard, "its content does not have the recorded digest")
+    reason = _check_chunks(store, arrays, name, content)
+    return None if reason is None else Fault(Kind.DAMAGED, name, shard, reason)
+
+
+def _check_chunks(store: OpenedStore, arrays: _Arrays, name: str, content: bytes) -> str | None:
+    """What is wrong with a chunk file, or with an array's metadata, beyond its digest."""
+    if name.endswith(f"/{METADATA}"):
+        return None if arrays.get(name.removesuffix(f"/{METADATA}")) else "describes no array of refdiff"
+    place = array_of(name)
+    if place is None:
+        return None  # a work folder may hold files that are no arrays
+    array, key = place
+    found = arrays.get(array)
+    if found is None:  # damaged metadata is a fault of its own; the file has its digest
+        known = f"{array}/{METADATA}" in store.manifest.metadata
+        return f"its array has no recorded {METADATA}" if store.manifest.complete and not known else None
+    metadata, parsed = found
+    region = parsed.region(key)
+    if region is None:
+        return "lies outside its array"
+    try:
+        decode_file(metadata, name.removeprefix(f"{array}/"), region, content, name)
+    except ShardCorruptError as error:
+        return str(error).removeprefix(f"{name}: ")
+    return None
+
+
+def _find_unrecorded(store: OpenedStore, arrays: _Arrays, recorded: set[str]) -> Iterator[Fault]:
+    """Files without a record; in a work folder that is the metadata, and what is not finished."""
+    for name in sorted(store.names):
+        if name in recorded or name == METADATA:
+            continue
+        if name.endswith(PARTIAL):
+            yield Fault(Kind.SURPLUS, name, None, "was left by a run that was killed")
+        elif store.manifest.complete:
+            yield Fault(Kind.SURPLUS, name, None, "belongs to no shard")
+        elif name.endswith(f"/{METADATA}") and arrays.get(name.removesuffix(f"/{METADATA}")) is None:
+            yield Fault(Kind.DAMAGED, name, None, "describes no array of refdiff")
+
+
+def _find_gaps(store: OpenedStore, arrays: _Arrays) -> Iterator[Fault]:
+    """Arrays of a complete store with fewer recorded files than their shape asks for: the rest would read as zeros."""
+    if not store.manifest.complete:
+        return
+    counts = Counter(place[0] for name, _, _ in store.manifest.files() if (place := array_of(name)))
+    for name in store.manifest.metadata:
+        array = name.removesuffix(f"/{METADATA}")
+        found = arrays.get(array) if array != name else None
+        if found is None or array.startswith(SPARSE):
+            continue
+        expected = prod(found[1].files)
+        if counts[array] != expected:
+            reason = f"{counts[array]} files of it are recorded, expected {expected}"
+            yield Fault(Kind.MISSING, f"{array}/c", None, reason)
+
+
+def _unreadable_marker(name: str) -> Fault:
+    shard = int(name.removesuffix(".json")) if name.removesuffix(".json").isdecimal() else None
+    return Fault(Kind.DAMAGED, f"../done/{name}", shard, "the record of a finished shard is not readable")

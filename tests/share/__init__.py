@@ -1,0 +1,1 @@
+"""Stores among several people: real remotes, real clones, buckets."""
