@@ -11,7 +11,7 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -81,11 +81,13 @@ class WorkFolder:
         Raises:
             StoreError: The folder cannot be written.
         """
-        with translate_write_errors(self.path), hold_folder(self.path):
-            write_json(self.path / "facts.json", self.facts)
-            self._done.mkdir(exist_ok=True)
-            self.content.mkdir(exist_ok=True)
-            _drop_partials(self.path)
+        with ExitStack() as held:
+            with translate_write_errors(self.path):
+                held.enter_context(hold_folder(self.path))
+                write_json(self.path / "facts.json", self.facts)
+                self._done.mkdir(exist_ok=True)
+                self.content.mkdir(exist_ok=True)
+                _drop_partials(self.path)
             yield
 
     def finished(self) -> dict[int, ShardRecord]:
