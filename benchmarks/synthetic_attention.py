@@ -75,7 +75,7 @@ def _draw(rng: np.random.Generator, spots: NDArray[np.float64], maps: int, side:
     smooth = 0.03 + 0.4 * down[:, None, :, None] * across[:, None, None, :]
     strength = rng.uniform(0.5, 1.5, (len(spots), maps, 1, 1)).astype(np.float32)
     noise = rng.standard_normal((len(spots), maps, side, side), dtype=np.float32)
-    return smooth * strength * np.exp(0.2 * noise)
+    return (smooth * strength * np.exp(0.2 * noise)).astype(np.float32, copy=False)
 
 
 def _record(folder: Path, index: int, files: list[str]) -> ShardRecord:

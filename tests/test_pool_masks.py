@@ -47,10 +47,11 @@ def test_every_row_is_the_mask_pooled(
     store = PooledStore.open(tmp_path / "pooled")
     assert store.attributes["provenance"] == {"stage": "pool_masks"}
     for row, image in enumerate(proposals.image_index):
-        runs = decode_runs([proposals.counts[row]], *SIZES[image])
+        height, width = SIZES[image]
+        runs = decode_runs([proposals.counts[row]], height, width)
         for grid in GRIDS:
             expected = pool_masks(
-                runs, square_frame(*SIZES[image], grid.mode), grid.size[0], grid.size[1], "bilinear"
+                runs, square_frame(height, width, grid.mode), grid.size[0], grid.size[1], "bilinear"
             ).inside
             np.testing.assert_allclose(store.read(grid.mode, grid.size, range(row, row + 1)), expected, atol=1e-3)
     everything = store.read("letterbox", (8, 8), range(len(proposals)))
