@@ -272,7 +272,7 @@ def _seen_cells(
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
     """Rows and columns of the grid that some pixel of the photo sees, as `np.ix_` gives them."""
     rows, columns = photo_matrices(frame, height, width, upsampling)
-    return np.ix_(rows.any(axis=0), columns.any(axis=0))
+    return np.flatnonzero(rows.any(axis=0))[:, None], np.flatnonzero(columns.any(axis=0))[None]
 
 
 def _resize_levels(levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling) -> NDArray[np.uint8]:

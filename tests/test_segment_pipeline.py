@@ -142,5 +142,6 @@ def _fuse(layout: SplitLayout, params: dict[str, Any], name: str) -> PredictionT
     readout = None
     if method.readout is not None:
         readout = parse_section(ReadoutSettings, params["readouts"][method.readout], "readouts")
-    inputs = open_inputs(layout, method, readout)
-    return fuse_split(inputs, method, readout, FuseScoresSettings(pool_masks=True), lambda steps, _: steps)
+    settings = FuseScoresSettings(pool_masks=False)
+    inputs = open_inputs(layout, method, readout, settings)
+    return fuse_split(inputs, method, readout, settings, lambda steps, _: steps)

@@ -4,6 +4,7 @@ By Dask's own futures rather than by joblib's Dask backend, which waits for ever
 its worker died too often.
 """
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -83,15 +84,19 @@ def _connect(address: str | None, workers: int) -> Iterator[Any]:
         ModelError: Dask is not installed, or the scheduler does not answer.
     """
     try:
-        import dask
+        from dask import config
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ModelError("engine.kind: dask is not installed; run `pip install 'refdiff[dask]'`") from error
-    with dask.config.set(_SETTINGS):
+    with config.set(_SETTINGS):
         cluster: Any = address
         if address is None:
             cluster = LocalCluster(
-                n_workers=workers, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs="ERROR"
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                dashboard_address=":0",
+                silence_logs=logging.ERROR,
             )
         try:
             client = Client(cluster, timeout=CONNECT_SECONDS)

@@ -80,7 +80,9 @@ def _assemble(inputs: FusionInputs, parts: CandidateParts, scores: Scores, chose
         proposals.counts[place] if place >= 0 else empty[height[index], width[index]]
         for index, place in enumerate(row.tolist())
     ]
-    best = Scores(*(take_chosen(part, chosen, np.nan).astype(np.float32) for part in scores))
+    total, generative, local, global_view, discriminative = (
+        take_chosen(part, chosen, np.nan).astype(np.float32) for part in scores
+    )
     intersection, union = find_overlap(inputs, row)
     return PredictionTable(
         expression_index=np.arange(len(row), dtype=np.int32),
@@ -94,11 +96,11 @@ def _assemble(inputs: FusionInputs, parts: CandidateParts, scores: Scores, chose
         counts=counts,
         height=height,
         width=width,
-        score=best.total,
-        score_generative=best.generative,
-        score_local=best.local,
-        score_global=best.global_view,
-        score_discriminative=best.discriminative,
+        score=total,
+        score_generative=generative,
+        score_local=local,
+        score_global=global_view,
+        score_discriminative=discriminative,
         threshold=take_chosen(parts.threshold, chosen, np.nan),
         n_proposals=parts.valid.sum(axis=1, dtype=np.int32),
         intersection=intersection,
