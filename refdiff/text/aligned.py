@@ -84,6 +84,8 @@ def align(source: str, cleaned: str) -> AlignedText:
         cleaned: What the tokenizer made of it.
     """
     collapsed = AlignedText.of(source).collapse_whitespace()
+    if cleaned and not collapsed.text:  # a wrong encoding of a sign, which Python takes for a space
+        return AlignedText.of(source).reshape(cleaned)
     if collapsed.text == cleaned:
         return collapsed
     lowered = collapsed.lowercase()

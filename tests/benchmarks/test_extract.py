@@ -8,6 +8,7 @@ from benchmarks.extract import SENTENCES, Plan, make_table, measure_all, parse_a
 from benchmarks.machine import measure
 
 
+@pytest.mark.slow
 def test_the_smallest_form_of_it():
     plan = Plan("cpu", "float32", 32, (64,), ("released",), 1, 1, "auto", compile=False, repeats=1)
     ours, plain = measure_all(plan)

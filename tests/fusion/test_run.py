@@ -24,6 +24,7 @@ from tests.fusion.small_split import DIRECTIONS, IMAGE_OF, SIZES, TARGET_OF, TOK
 from tests.test_heat import PAPER as PAPER_READOUT
 from tests.test_heat import RELEASED as RELEASED_READOUT
 
+SHARDS = 2
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
 
 
@@ -33,7 +34,7 @@ def split(tmp_path_factory: pytest.TempPathFactory) -> SmallSplit:
 
 
 def _hand_through(steps: Iterable, total: int) -> Iterable:
-    assert total in (len(IMAGE_OF), len(SIZES))  # expressions for the heat, photos for CLIP
+    assert total in (SHARDS, len(SIZES))  # shards of the heat, photos of CLIP
     return steps
 
 

@@ -14,6 +14,8 @@ from refdiff.store.remote import RemoteSource
 from tests.store.toy_project import SHARD
 from tests.store.toy_stage import PARAMS, STORE, make_store
 
+pytestmark = pytest.mark.slow
+
 obstore = pytest.importorskip("obstore", reason="obstore is not installed: pip install -e '.[s3]'")
 ADDRESS = "s3://refdiff/stores/paper.zarr"
 

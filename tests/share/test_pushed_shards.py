@@ -10,6 +10,8 @@ from dvc.repo import Repo
 from tests.store.toy_project import ToyProject, make_toy
 from tests.store.toy_stage import PARAMS, STORE, make_store
 
+pytestmark = pytest.mark.slow
+
 THOUSAND = {"images": 1000, "sentences": 7, "shard": 250}
 TEN = {image: 1 for image in range(420, 430)}
 SIZES = 2

@@ -13,6 +13,8 @@ from refdiff.store.opened import open_store
 from refdiff.store.verify import verify_store
 from tests.store.toy_project import SHARD, ToyProject, make_toy, stage_environment
 
+pytestmark = pytest.mark.slow
+
 
 def run(root: Path, *command: str) -> str:
     """A command as a person types it; what it printed."""

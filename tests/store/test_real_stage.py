@@ -22,6 +22,8 @@ from tests.diffusion.rows import MODEL, PAPER, SECTION, make_capture, make_secti
 from tests.diffusion.test_extraction import TOKENS, content, write_inputs
 from tests.store.toy_project import stage_environment
 
+pytestmark = pytest.mark.slow
+
 STORE = {**SECTION["store"], "shard_expressions": 1}
 
 

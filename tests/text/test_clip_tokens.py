@@ -4,7 +4,7 @@ from pathlib import Path
 
 import open_clip
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from open_clip.tokenizer import SimpleTokenizer
 
@@ -45,6 +45,8 @@ def test_a_piece_of_a_letter_stands_for_the_letter() -> None:
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=30))
+@example("\x85")
+@example(" \x85\x85 ")
 def test_pieces_are_those_of_open_clip(sentence: str) -> None:
     assert isinstance(SIMPLE, SimpleTokenizer)
     assert piece_ids(sentence) == SIMPLE.encode(sentence)
