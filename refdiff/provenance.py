@@ -1,12 +1,12 @@
 """Where an artifact comes from: stage, version, parameters, and digests of what was read."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from refdiff import __version__
 from refdiff.errors import ArtifactMissingError
+from refdiff.store.fingerprint import digest_file
 
 STORE_METADATA = "zarr.json"
 
@@ -38,7 +38,6 @@ def digest_input(path: Path) -> str:
     """
     file = path / STORE_METADATA if path.is_dir() else path
     try:
-        with file.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return digest_file(file)
     except FileNotFoundError as error:
         raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error

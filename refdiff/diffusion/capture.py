@@ -4,6 +4,7 @@ A reading layer computes its output exactly as diffusers' own processor does, by
 output has the same bits with reading on or off; the map is a separate product of the same queries and keys.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -163,7 +164,7 @@ def mean_self_probabilities(query: torch.Tensor, key: torch.Tensor, heads: int, 
     return total / heads
 
 
-class _Processor:
+class _Processor(ABC):
     """diffusers' fused attention of a transformer block, with a place to read queries and keys."""
 
     def __init__(self, reader: AttentionReader, name: str) -> None:
@@ -199,8 +200,9 @@ class _Processor:
         output = attn.to_out[1](attn.to_out[0](mixed))
         return output / attn.rescale_output_factor
 
+    @abstractmethod
     def read(self, attn: Attention, query: torch.Tensor, key: torch.Tensor) -> None:
-        raise NotImplementedError
+        """Leave a layer's map with the reader."""
 
 
 class _CrossProcessor(_Processor):
