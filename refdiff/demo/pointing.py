@@ -87,13 +87,13 @@ def capture_settings(plan: PointingPlan, timestep: int, quantity: Quantity) -> C
     )
 
 
-def readout_settings(quantity: Quantity, map_px: int | None) -> ReadoutSettings:
-    """The readout of a quantity, from the layers whose maps have one side or, for None, from all layers."""
+def readout_settings(quantity: Quantity, map_px: tuple[int, ...] | None) -> ReadoutSettings:
+    """The readout of a quantity, from the layers whose maps have one of these sides or, for None, from all layers."""
     return ReadoutSettings(
         capture="pointing",
         token_rule="root",
         piece="last",
-        layers="all" if map_px is None else LayersBySize(map_px=(map_px,)),
+        layers="all" if map_px is None else LayersBySize(map_px=map_px),
         steps="all",
         normalize="minmax_each" if quantity == "logits" else "mean_then_minmax",
         upsampling="bilinear",
@@ -118,7 +118,7 @@ def pointed_at(heat: np.ndarray[tuple[int, int], np.dtype[np.float32]], scene: S
 
 
 def measure_pointing(
-    extractor: AttentionExtractor, plan: PointingPlan, quantity: Quantity, map_px: int | None = None
+    extractor: AttentionExtractor, plan: PointingPlan, quantity: Quantity, map_px: tuple[int, ...] | None = None
 ) -> dict[tuple[int, str], Tally]:
     """Tallies by timestep and kind of sentence; kind `EVERY_KIND` holds all of them.
 
@@ -126,7 +126,7 @@ def measure_pointing(
         extractor: The model.
         plan: What is measured.
         quantity: "probabilities", or "logits" for guided logits.
-        map_px: Read only the layers whose maps have this side.
+        map_px: Read only the layers whose maps have one of these sides.
     """
     readout = readout_settings(quantity, map_px)
     tallies: dict[tuple[int, str], Tally] = defaultdict(Tally)
@@ -167,7 +167,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=DIFFUSION, help="pipeline folder (default: the package's own)")
     parser.add_argument("--scenes", type=int, default=len(PointingPlan().scenes), help="number of scenes")
     parser.add_argument("--timesteps", type=int, nargs="+", default=list(PointingPlan().timesteps))
-    parser.add_argument("--map-px", type=int, default=None, help="only layers whose maps have this side")
+    parser.add_argument("--map-px", type=int, nargs="+", help="only layers whose maps have one of these sides")
     parser.add_argument("--threads", type=int, default=torch.get_num_threads(), help="threads of torch")
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
@@ -183,11 +183,12 @@ def main() -> None:
         seed=plan.seed,
     )
     extractor = AttentionExtractor(settings)
+    map_px = None if arguments.map_px is None else tuple(arguments.map_px)
     quantities: tuple[Quantity, ...] = ("probabilities", "logits")
     for quantity in quantities:
         name = "guided logits" if quantity == "logits" else quantity
-        print(f"{name}, layers {'all' if arguments.map_px is None else arguments.map_px}")
-        print(format_tallies(measure_pointing(extractor, plan, quantity, arguments.map_px), plan), flush=True)
+        print(f"{name}, layers {'all' if arguments.map_px is None else ', '.join(map(str, arguments.map_px))}")
+        print(format_tallies(measure_pointing(extractor, plan, quantity, map_px), plan), flush=True)
 
 
 if __name__ == "__main__":
