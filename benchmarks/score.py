@@ -10,6 +10,8 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -69,7 +71,9 @@ def main() -> None:
         if root is None:
             root = Path(folder) / "project"
             root.mkdir()
-            make_split(root, extent)
+            # Not in this process: the system counts its peak of memory to the processes that it starts.
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                pool.submit(make_split, root, extent).result()
         methods = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["methods"]
         costs = measure_stages(root, [METHOD] if arguments.smallest else list(methods), arguments.weightings)
         if not arguments.smallest:
