@@ -14,8 +14,8 @@ import pytest
 
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import Engine, EngineSettings, Kind, Part
-from refdiff.errors import ModelError, ShardsFailedError, StoreError
-from tests.engine.squares import Squares
+from refdiff.errors import ModelError, RefdiffError, ShardsFailedError, StoreError
+from tests.engine.squares import LOADING, Squares
 
 SHARDS = range(12)
 WANTED = [str(shard**2) for shard in SHARDS]
@@ -157,6 +157,23 @@ def test_workers_killed_from_outside_lose_nothing(tmp_path: Path, kind: Kind) ->
     killer.join()
     assert killed
     assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "breaks"])
+def test_a_model_that_cannot_be_loaded_ends_the_run(tmp_path: Path, any_engine: Engine, trouble: str) -> None:
+    job = Squares(tmp_path)
+    job.plan(trouble, LOADING, times=99)
+    with pytest.raises(RefdiffError, match=r"a defect|is gone"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    assert not any(job.is_done(shard) for shard in SHARDS)
+
+
+def test_workers_that_die_while_they_load_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refdiff.engine.processes.DEATHS_IN_VAIN", 3)
+    job = Squares(tmp_path)
+    job.plan("dies", LOADING, times=99)
+    with pytest.raises(ModelError, match=r"ended \(exit code -9\) before one began a shard"):
+        run_shards(job, SHARDS, engine("processes"), unwatched)
 
 
 def test_parts_share_the_shards_among_them(tmp_path: Path) -> None:
