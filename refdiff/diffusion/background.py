@@ -52,16 +52,17 @@ class WriteBehind:
     ) -> None:
         try:
             if kind is None:
-                self._wait()
+                self.wait()
         finally:
             self._pool.shutdown()
 
     def submit(self, task: Callable[[], None]) -> None:
         """Wait for the task before, then start this one."""
-        self._wait()
+        self.wait()
         self._pending = self._pool.submit(task)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait for the task that was submitted last, and raise its error."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
