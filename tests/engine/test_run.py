@@ -176,6 +176,42 @@ def test_workers_that_die_while_they_load_end_the_run(tmp_path: Path, monkeypatc
         run_shards(job, SHARDS, engine("processes"), unwatched)
 
 
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from refdiff.command import run_command
+from refdiff.engine.run import run_shards
+from tests.engine.squares import Squares
+from tests.engine.test_run import SHARDS, engine, unwatched
+if __name__ == "__main__":
+    job = Squares(Path(sys.argv[1]), seconds=30.0)
+    run_command(lambda: run_shards(job, SHARDS, engine("processes"), unwatched))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_run(tmp_path: Path, how: signal.Signals) -> None:
+    script, job = tmp_path / "interrupted.py", Squares(tmp_path)
+    script.write_text(INTERRUPTED)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        while len(job.pids()) < 2:
+            assert run.poll() is None
+            time.sleep(0.05)
+        # Ctrl-C reaches every process of the terminal, a kill only the one it names.
+        os.killpg(run.pid, how) if how == signal.SIGINT else run.kill()
+        _, said = run.communicate(timeout=20)  # also waits for the workers, which have the same standard error
+    assert "Traceback" not in said
+    if how == signal.SIGINT:
+        assert run.returncode == 130
+        assert said.strip() == "interrupted; run the same command again to go on"
+
+
 def test_parts_share_the_shards_among_them(tmp_path: Path) -> None:
     job = Squares(tmp_path)
     run_shards(job, SHARDS, engine("serial", part="2/3"), unwatched)
