@@ -8,6 +8,7 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,10 @@ import pytest
 
 from refdiff.diffusion import facts, job
 from refdiff.diffusion.extraction import Extracted, extract_split
+from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.shards import compute_shards, read_sentences
 from refdiff.engine.settings import SERIAL, Engine, EngineSettings, Kind, Part
-from refdiff.errors import StoreMismatchError
+from refdiff.errors import ImageError, StoreMismatchError
 from refdiff.layout import SplitLayout
 from tests.diffusion.rows import PAPER, SECTION, make_capture, make_section
 from tests.diffusion.test_extraction import TOKENS, content, write_inputs
@@ -103,3 +106,22 @@ def test_a_worker_with_other_libraries_is_refused(layout: SplitLayout, monkeypat
     monkeypatch.setattr(job, "environment_facts", elsewhere)
     with pytest.raises(StoreMismatchError, match="another versions than the run that began the store"):
         extract(layout, SERIAL)
+
+
+def test_one_shard_is_taken_ahead_and_errors_come_in_turn(tmp_path: Path, extractor: AttentionExtractor) -> None:
+    sentences, taken = read_sentences(write_inputs(tmp_path, TOKENS)), []
+    (tmp_path / "1.png").unlink()
+
+    def shards() -> Iterator[tuple[int, range]]:
+        for shard in range(SHARDS):
+            taken.append(shard)
+            yield shard, range(shard, shard + 1)
+
+    computed = compute_shards(extractor, sentences, shards(), make_capture(PAPER))
+    assert taken == []
+    for shard in range(3):  # those of the first photo
+        assert next(computed)[0] == shard
+        assert taken == list(range(shard + 2))
+    with pytest.raises(ImageError, match=r"1\.png"):
+        next(computed)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
