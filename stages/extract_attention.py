@@ -2,11 +2,10 @@
 
 import argparse
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from refdiff.command import run_command
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
+from refdiff.engine.progress import showing_progress
+from refdiff.engine.settings import add_engine_arguments, read_engine
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
 
@@ -15,31 +14,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.extract_attention", description=__doc__)
     parser.add_argument("split", help="a row of `splits` in params.yaml")
     parser.add_argument("capture", help="a row of `captures` in params.yaml")
+    add_engine_arguments(parser)
     arguments = parser.parse_args()
-    find(read_params(), f"splits.{arguments.split}")
+    params = read_params()
+    find(params, f"splits.{arguments.split}")
     capture = read_section(CaptureSettings, f"captures.{arguments.capture}")
     settings = read_section(ExtractAttentionSettings, "extract_attention")
+    engine = read_engine(find(params, "engine"), arguments)
 
     # After the parameters are known to be good: torch takes seconds to import.
     from refdiff.diffusion.extraction import extract_split
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("sentences"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"extract_attention {arguments.split} {arguments.capture}", total=None)
-        made = extract_split(
-            SplitLayout(arguments.split),
-            arguments.capture,
-            capture,
-            settings,
-            lambda done, total: progress.update(task, completed=done, total=total),
+    with showing_progress(f"extract_attention {arguments.split} {arguments.capture}", "sentences") as report:
+        made = extract_split(SplitLayout(arguments.split), arguments.capture, capture, settings, report, engine)
+    if not engine.is_whole:
+        print(
+            f"{made.path}: part {arguments.part} is done, {made.computed} shards computed now; {made.missing} of "
+            f"{made.shards} shards are missing; when all parts are done, run the stage without --part (`dvc repro`)"
         )
+        return
     print(
         f"{made.path}: {made.maps} maps of every token of {made.expressions} expressions, {made.images} photos; "
         f"{made.bytes / 1e6:.1f} MB in {made.shards} shards, {made.computed} of them computed now"

@@ -1,36 +1,12 @@
-"""Work beside the computing: reading ahead, and writing behind, one thread each."""
+"""Work beside the computing: writing behind, in a thread."""
 
-from collections import deque
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from types import TracebackType
 from typing import TypeVar
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
-
-
-def read_ahead(read: Callable[[ItemT], ResultT], items: Iterable[ItemT], ahead: int) -> Generator[ResultT]:
-    """`map(read, items)`, with some items read in a thread before they are asked for.
-
-    An error of `read` comes up where its result would have. When the caller stops early, what is not begun is dropped.
-
-    Args:
-        read: Called in one other thread, on one item after the other.
-        items: Any number of them.
-        ahead: Results held at most, beside the one that is asked for.
-    """
-    pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
-    waiting: deque[Future[ResultT]] = deque()
-    try:
-        for item in items:
-            waiting.append(pool.submit(read, item))
-            if len(waiting) > ahead:
-                yield waiting.popleft().result()
-        while waiting:
-            yield waiting.popleft().result()
-    finally:
-        pool.shutdown(cancel_futures=True)
 
 
 class WriteBehind:
@@ -52,16 +28,17 @@ class WriteBehind:
     ) -> None:
         try:
             if kind is None:
-                self._wait()
+                self.wait()
         finally:
             self._pool.shutdown()
 
     def submit(self, task: Callable[[], None]) -> None:
         """Wait for the task before, then start this one."""
-        self._wait()
+        self.wait()
         self._pending = self._pool.submit(task)
 
-    def _wait(self) -> None:
+    def wait(self) -> None:
+        """Wait for the task that was submitted last, and raise its error."""
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()

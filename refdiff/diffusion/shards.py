@@ -1,9 +1,9 @@
 """Shards of a split through the U-Net, while the photos of the next ones are read."""
 
-from collections.abc import Generator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Generator, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import groupby, islice
+from itertools import groupby
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 
 from refdiff.attention import CrossMaps, SelfMaps
 from refdiff.dataset.tables import read_dataset
-from refdiff.diffusion.background import read_ahead
 from refdiff.diffusion.canvas import fit_canvas
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.photo_query import PhotoQuery
@@ -20,9 +19,6 @@ from refdiff.errors import DatasetError, StoreMismatchError
 from refdiff.layout import SplitLayout
 from refdiff.photo import read_photo
 from refdiff.text.tables import read_text
-
-# Photos read before they are needed; at 1024 pixels a canvas is 3 MB.
-PHOTOS_AHEAD = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,14 +64,17 @@ class _Group:
 
 
 def compute_shards(
-    extractor: AttentionExtractor, sentences: Sentences, shards: Mapping[int, range], capture: CaptureSettings
+    extractor: AttentionExtractor, sentences: Sentences, shards: Iterator[tuple[int, range]], capture: CaptureSettings
 ) -> Generator[tuple[int, ShardMaps]]:
     """The maps of some shards, one after the other; the sentences of a shard's images share batches.
+
+    The next shard is taken, and its photos are read, while one is computed: never more than that, as others may be
+    there to compute what is not taken.
 
     Args:
         extractor: The model.
         sentences: What is asked of the split.
-        shards: By shard number, its expressions.
+        shards: Shard numbers with their expressions.
         capture: What is kept.
 
     Yields:
@@ -84,7 +83,6 @@ def compute_shards(
     Raises:
         RefdiffError: A photo cannot be read, or the model or the memory does not suffice.
     """
-    groups = {shard: _group(sentences, expressions) for shard, expressions in shards.items()}
 
     def read(group: _Group) -> PhotoQuery:
         photo = read_photo(sentences.root / sentences.path[group.image])
@@ -94,13 +92,26 @@ def compute_shards(
         canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
         return PhotoQuery(sentences.image_id[group.image], canvas, asked, with_self=is_first)
 
-    in_order = [group for each in groups.values() for group in each]
-    with closing(read_ahead(read, in_order, PHOTOS_AHEAD)) as queries:
-        for shard, images in groups.items():
-            found = extractor.capture_photos(list(islice(queries, len(images))), capture)
-            pairs = zip(images, found, strict=True)
+    def take() -> tuple[int, list[_Group], list[Future[PhotoQuery]]] | None:
+        taken = next(shards, None)
+        if taken is None:
+            return None
+        groups = _group(sentences, taken[1])
+        return taken[0], groups, [pool.submit(read, group) for group in groups]
+
+    pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+    try:
+        current = take()
+        while current is not None:
+            following = take()
+            shard, groups, queries = current
+            found = extractor.capture_photos([query.result() for query in queries], capture)
+            pairs = zip(groups, found, strict=True)
             own = {group.image: maps.self_attention for group, maps in pairs if maps.self_attention is not None}
             yield shard, ShardMaps([maps for image in found for maps in image.cross], own)
+            current = following
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
 def read_sentences(layout: SplitLayout) -> Sentences:

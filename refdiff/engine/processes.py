@@ -5,10 +5,12 @@ it was. As the queue is kept in files, all that is left to do here is to start p
 """
 
 import os
+import signal
+import threading
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from multiprocessing import get_context
+from contextlib import contextmanager
+from multiprocessing import get_context, parent_process
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
@@ -16,11 +18,12 @@ from typing import Any
 from refdiff.engine.job import ShardJob
 from refdiff.engine.queue import ShardQueue
 from refdiff.engine.worker import work_off
-from refdiff.errors import RefdiffError
+from refdiff.errors import ModelError, RefdiffError
 
 THREADS = "OMP_NUM_THREADS"
 END_SECONDS = 5.0
 PAUSE_SECONDS = 0.2
+DEATHS_IN_VAIN = 10
 
 _context = get_context("spawn")
 
@@ -49,7 +52,7 @@ def run_in_processes(job: ShardJob, shards: range, arguments: tuple[int, tuple[s
         theirs.close()
         alive[process.sentinel] = (process, ours)
 
-    wanted = workers
+    wanted, deaths = workers, _Deaths(queue, shards)
     try:
         while (left := len(queue.open_shards(shards))) or alive:
             while len(alive) < min(wanted, left):
@@ -57,8 +60,12 @@ def run_in_processes(job: ShardJob, shards: range, arguments: tuple[int, tuple[s
             for sentinel in wait(list(alive)):
                 process, said = alive.pop(int(sentinel))  # pyright: ignore[reportArgumentType] sentinels are numbers
                 process.join()
-                with said, suppress(EOFError):  # nothing was said: it died, and is replaced
-                    error = said.recv()
+                with said:
+                    try:
+                        error = said.recv()
+                    except EOFError:  # nothing was said: it died, and is replaced
+                        deaths.count(process.exitcode)
+                        continue
                     if error is not None:
                         raise error
                     wanted -= 1  # it found nothing more to take
@@ -74,10 +81,44 @@ def run_in_processes(job: ShardJob, shards: range, arguments: tuple[int, tuple[s
             said.close()
 
 
+class _Deaths:
+    """Deaths of workers since a shard was last begun or done: those of loading, which no shard's attempts count."""
+
+    def __init__(self, queue: ShardQueue, shards: range) -> None:
+        self._queue = queue
+        self._shards = shards
+        self._seen: object = None
+        self._in_vain = 0
+
+    def count(self, exit_code: int | None) -> None:
+        """Take note of one.
+
+        Raises:
+            ModelError: So many came one after the other that another would come to the same.
+        """
+        seen = [self._queue.trial(shard).begun for shard in self._shards], len(self._queue.open_shards(self._shards))
+        self._in_vain = self._in_vain + 1 if seen == self._seen else 1
+        self._seen = seen
+        if self._in_vain >= DEATHS_IN_VAIN:
+            raise ModelError(
+                f"engine.workers: {self._in_vain} workers ended (exit code {exit_code}) before one began a shard; "
+                "is there memory for so many models? Use fewer workers"
+            )
+
+
 def _report(results: Connection, *arguments: Any) -> None:
-    """The process: its result, or nothing at all when it dies."""
+    """The process: its result, or nothing at all when it dies. The starting process ends it, also by its own death."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group, and is that process's matter
+    threading.Thread(target=_end_with_parent, name="end-with-parent", daemon=True).start()
     error: RefdiffError | None = work_off(*arguments, replaceable=True)
     results.send(error)
+
+
+def _end_with_parent() -> None:
+    parent = parent_process()
+    if parent is not None:
+        wait([parent.sentinel])
+        os._exit(1)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from functools import lru_cache
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.job import ShardJob, ShardRunner
 from refdiff.engine.queue import Claims, ShardQueue
-from refdiff.errors import RefdiffError, StoreError
+from refdiff.errors import ModelError, RefdiffError, StoreError
 
 EXIT_UNUSABLE = 70
 
@@ -46,11 +46,13 @@ def work_off(
 
 
 def _work_off(job: ShardJob, shards: range, queue: ShardQueue, replaceable: bool) -> None:
+    runner = None
     while queue.open_shards(shards):
+        runner = runner or _load(job)
         claims = Claims(queue, shards)
         taken = False
         try:
-            for shard in _start(job).run(claims):
+            for shard in runner.run(claims):
                 taken = True
                 claims.finish(shard)
         except StoreError:
@@ -68,6 +70,20 @@ def _work_off(job: ShardJob, shards: range, queue: ShardQueue, replaceable: bool
             claims.give_back()
         if not taken:  # what is left is in other hands
             return
+
+
+def _load(job: ShardJob) -> ShardRunner:
+    """The loaded job.
+
+    Raises:
+        RefdiffError: It cannot be loaded, which is no shard's fault and ends the run.
+    """
+    try:
+        return _start(job)
+    except RefdiffError:
+        raise
+    except Exception as error:
+        raise ModelError(f"a worker cannot load the model: {_name(error)}; see to it and run it again") from error
 
 
 @lru_cache(maxsize=1)

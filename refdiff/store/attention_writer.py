@@ -68,9 +68,8 @@ class AttentionWriter:
             layout: Its shape.
             provenance: Where its content comes from; `capture` in it is the row of params.yaml.
         """
-        self.folder = folder
-        self.layout = layout
-        self._attributes: dict[str, Any] = {
+        self._set(folder, layout)
+        self._attributes = {
             "kind": KIND,
             "format": FORMAT,
             "complete": False,
@@ -80,10 +79,37 @@ class AttentionWriter:
             "self": _plain_keys(layout.self_keys),
         }
         _write_if_other(folder / "zarr.json", self._describe_group({}))
-        self._cross = {size: self._make_cross(size) for size in layout.cross_keys}
-        self._self = {size: self._make_self(size) for size in layout.self_keys}
-        tokens = self._make("tokens", layout.tokens.shape, layout.tokens.shape, None, "int32")
-        tokens[:] = layout.tokens
+        for size in layout.cross_keys:
+            self._make_cross(size)
+        for size in layout.self_keys:
+            self._make_self(size)
+        self._make("tokens", layout.tokens.shape, layout.tokens.shape, None, "int32")
+        _open(folder / "tokens")[:] = layout.tokens
+        self._open_arrays()
+
+    @classmethod
+    def reopen(cls, folder: Path, layout: AttentionLayout) -> "AttentionWriter":
+        """Open arrays that another process made, to write shards of them; nothing else is written.
+
+        Raises:
+            StoreError: They are not there.
+        """
+        writer = cls.__new__(cls)
+        writer._set(folder, layout)
+        try:
+            writer._open_arrays()
+        except FileNotFoundError as error:
+            raise StoreError(f"{folder}: the store's arrays are not there; run the same command again") from error
+        return writer
+
+    def _set(self, folder: Path, layout: AttentionLayout) -> None:
+        self.folder = folder
+        self.layout = layout
+        self._attributes: dict[str, Any] = {}
+
+    def _open_arrays(self) -> None:
+        self._cross = {size: _open(self.folder / array_name("cross", size)) for size in self.layout.cross_keys}
+        self._self = {size: _open(self.folder / array_name("self", size)) for size in self.layout.self_keys}
 
     def write_shard(self, shard: int, maps: Sequence[CrossMaps], self_maps: Mapping[int, SelfMaps]) -> list[str]:
         """Write one shard whole.
@@ -141,12 +167,12 @@ class AttentionWriter:
         attributes = {ATTRIBUTE: {**self._attributes, **more}}
         return json.dumps({"zarr_format": 3, "node_type": "group", "attributes": attributes}, sort_keys=True).encode()
 
-    def _make_cross(self, size: Size) -> zarr.Array:
+    def _make_cross(self, size: Size) -> None:
         layout = self.layout
         tokens = int(layout.tokens.max())
         chunk_tokens = min(layout.chunk_tokens, tokens)
         inner = (len(layout.cross_keys[size]), *size)
-        return self._make(
+        self._make(
             array_name("cross", size),
             (len(layout.tokens), tokens, *inner),
             (layout.chunk_expressions, chunk_tokens, *inner),
@@ -154,9 +180,9 @@ class AttentionWriter:
             "float16",
         )
 
-    def _make_self(self, size: Size) -> zarr.Array:
+    def _make_self(self, size: Size) -> None:
         maps, pixels = len(self.layout.self_keys[size]), size[0] * size[1]
-        return self._make(
+        self._make(
             array_name("self", size),
             (self.layout.images, maps, pixels, pixels),
             (1, 1, pixels, pixels),
@@ -171,7 +197,7 @@ class AttentionWriter:
         chunks: tuple[int, ...],
         shards: tuple[int, ...] | None,
         dtype: str,
-    ) -> zarr.Array:
+    ) -> None:
         described: dict[str, Any] = {}
         zarr.create_array(
             MemoryStore(described),
@@ -184,8 +210,11 @@ class AttentionWriter:
         )
         # Compared and not trusted: a run that lost its power may have left an empty file, and chunks must stay.
         _write_if_other(self.folder / name / "zarr.json", described["zarr.json"].to_bytes())
-        # The setting is not stored with the array, and open_array does not take it.
-        return zarr.open_array(self.folder / name, mode="r+").with_config(_CONFIG)
+
+
+def _open(path: Path) -> zarr.Array:
+    # The setting is not stored with the array, and open_array does not take it.
+    return zarr.open_array(path, mode="r+").with_config(_CONFIG)
 
 
 def _write_if_other(path: Path, content: bytes) -> None:

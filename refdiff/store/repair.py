@@ -12,10 +12,11 @@ from pathlib import Path
 
 from refdiff.errors import StoreError
 from refdiff.store.dvc_cache import drop_damaged, find_cached
+from refdiff.store.hold import hold_folder
 from refdiff.store.manifest import ATTENTION, METADATA, ShardEntry
 from refdiff.store.opened import CONTENT, MARKERS, OpenedStore, open_work
 from refdiff.store.verify import Fault, Kind, verify_store
-from refdiff.store.work import WORK, hold_folder, link_or_copy, translate_write_errors, write_json
+from refdiff.store.work import WORK, link_or_copy, translate_write_errors, write_json
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,23 +7,21 @@ a small JSON file, written under another name and renamed, with the digest of ea
 
 import json
 import os
-import platform
 import shutil
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from refdiff.errors import RefdiffError, StoreError
 from refdiff.store.fingerprint import digest_facts, digest_file
+from refdiff.store.hold import hold_folder, lock_for_setup, share_folder
 from refdiff.whole_file import replacing
 
 WORK = Path(".work")
-HOLDER = "holder.json"
+DONE = "done"
+FACTS = "facts.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,44 +64,78 @@ class WorkFolder:
             name: Of the store, for people; splits and parameters tell stores apart.
             facts: Everything that the content depends on, as plain containers.
         """
+        self._set(root / WORK / stage / f"{name}-{digest_facts(facts)[:20]}", facts)
+
+    @classmethod
+    def of(cls, path: Path) -> "WorkFolder":
+        """The folder that another process made and holds.
+
+        Raises:
+            StoreError: There is none.
+        """
+        try:
+            facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise StoreError(
+                f"{path}: no work folder can be read there ({error}); expected the one of the run that sent this work, "
+                "on a file system that all workers see"
+            ) from error
+        work = cls.__new__(cls)
+        work._set(path, facts)
+        return work
+
+    def _set(self, path: Path, facts: Mapping[str, Any]) -> None:
         self.facts = facts
         self.fingerprint = digest_facts(facts)
-        self.path = root / WORK / stage / f"{name}-{self.fingerprint[:20]}"
-        self.content = self.path / "content"
-        self._done = self.path / "done"
+        self.path = path
+        self.content = path / "content"
+        self._done = path / DONE
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
+    def hold(self, prepare: Callable[[], None] = lambda: None, *, shared: bool = False) -> Iterator[None]:
         """Hold the folder for this process; wait, and say so, while another one has it.
 
         The lock is the kernel's: it is free as soon as its holder is gone, however it went.
+
+        Args:
+            prepare: Makes what all shards have in common; never called by two processes at once.
+            shared: For a run that computes a part of the shards: other parts may hold the folder too, whole runs not.
+                What killed runs left half written stays then, as it could be another part's.
 
         Raises:
             StoreError: The folder cannot be written.
         """
         with ExitStack() as held:
             with translate_write_errors(self.path):
-                held.enter_context(hold_folder(self.path))
-                write_json(self.path / "facts.json", self.facts)
-                self._done.mkdir(exist_ok=True)
-                self.content.mkdir(exist_ok=True)
-                _drop_partials(self.path)
+                held.enter_context((share_folder if shared else hold_folder)(self.path))
+                with lock_for_setup(self.path):
+                    write_json(self.path / FACTS, self.facts)
+                    self._done.mkdir(exist_ok=True)
+                    self.content.mkdir(exist_ok=True)
+                    if not shared:
+                        _drop_partials(self.path)
+                    prepare()
             yield
 
-    def finished(self) -> dict[int, ShardRecord]:
-        """Shards that are done and whose files have their digests; what is damaged is taken away, to be done again."""
+    def finished(self, shards: Iterable[int] | None = None) -> dict[int, ShardRecord]:
+        """Shards that are done and whose files have their digests; what is damaged is taken away, to be done again.
+
+        Args:
+            shards: Those to look at; None for all.
+        """
+        markers = sorted(self._done.glob("*.json")) if shards is None else [self.marker(shard) for shard in shards]
         records: dict[int, ShardRecord] = {}
-        for marker in sorted(self._done.glob("*.json")):
-            try:
-                record = ShardRecord.from_plain(json.loads(marker.read_text(encoding="utf-8")))
-            except (ValueError, KeyError, TypeError, AttributeError):
-                marker.unlink()
-                continue
-            if all(self._is_whole(name, *expected) for name, expected in record.files.items()):
+        for marker in markers:
+            record = read_marker(marker)
+            if record is not None and all(self._is_whole(name, *expected) for name, expected in record.files.items()):
                 records[record.index] = record
             else:
-                marker.unlink()
+                marker.unlink(missing_ok=True)
         return records
+
+    def marker(self, index: int) -> Path:
+        """The file that says that a shard is done."""
+        return marker_of(self.path, index)
 
     def record(self, index: int, files: Sequence[str]) -> ShardRecord:
         """Say that a shard is done; its files (relative to `content`) are read back for their digests."""
@@ -112,7 +144,7 @@ class WorkFolder:
             path = self.content / name
             entries[name] = (path.stat().st_size, digest_file(path))
         record = ShardRecord(index, entries)
-        write_json(self._done / f"{index:06d}.json", record.to_plain())
+        write_json(self.marker(index), record.to_plain())
         return record
 
     def publish(self, target: Path, files: Sequence[str], final: Mapping[str, bytes]) -> None:
@@ -154,66 +186,17 @@ class WorkFolder:
         return path.is_file() and path.stat().st_size == size and digest_file(path) == digest
 
 
-@contextmanager
-def hold_folder(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a work folder for this process, so that no other writes in it.
+def marker_of(work: Path, index: int) -> Path:
+    """The marker of a shard in a work folder."""
+    return work / DONE / f"{index:06d}.json"
 
-    The lock is the kernel's: it is free as soon as its holder is gone, however it went. On a network file system whose
-    locks do not reach other hosts, the holder's record is what tells that another one did not end in order.
 
-    Args:
-        path: The folder; it is made.
-        wait: Wait, and say so, while another process has it; otherwise refuse.
-
-    Raises:
-        StoreError: The folder cannot be locked, or another process has it and `wait` is off.
-    """
-    path.mkdir(parents=True, exist_ok=True)
-    record = path / HOLDER
-    lock = FileLock(path / "lock")
+def read_marker(marker: Path) -> ShardRecord | None:
+    """What a marker says; None when there is none, or it is damaged."""
     try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        if not wait:
-            advice = "wait for it to end, or end it, and run the same command again"
-            raise StoreError(f"{path}: {_name_holder(record)} works on it; {advice}") from None
-        print(f"{path}: {_name_holder(record)} works on it; waiting for it to end", file=sys.stderr)
-        lock.acquire()
-    except NotImplementedError as error:
-        raise StoreError(
-            f"{path}: its file system has no locks; expected one on which two runs can tell each other; "
-            "put the project on another"
-        ) from error
-    try:
-        _warn_of_other_host(path, record)
-        write_json(record, {"process": os.getpid(), "host": platform.node()})
-        yield
-        record.unlink(missing_ok=True)
-    finally:
-        lock.release()
-
-
-def _warn_of_other_host(path: Path, record: Path) -> None:
-    holder = _read_holder(record)
-    if holder is not None and holder[1] != platform.node():
-        print(
-            f"{path}: {_name_holder(record)} held it and did not end in order; if it still runs, stop it: "
-            "the locks of this file system do not reach its host",
-            file=sys.stderr,
-        )
-
-
-def _read_holder(record: Path) -> tuple[str, str] | None:
-    try:
-        holder = json.loads(record.read_text(encoding="utf-8"))
-        return str(holder["process"]), str(holder["host"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return ShardRecord.from_plain(json.loads(marker.read_text(encoding="utf-8")))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
         return None
-
-
-def _name_holder(record: Path) -> str:
-    holder = _read_holder(record)
-    return "another process" if holder is None else f"process {holder[0]} on {holder[1]}"
 
 
 def _drop_partials(path: Path) -> None:

@@ -43,6 +43,7 @@ SECTION: dict[str, Any] = {
     "seed": 0,
     "store": {"shard_expressions": 2, "chunk_expressions": 1, "chunk_tokens": 2, "compression_level": 1},
 }
+ENGINE: dict[str, Any] = {"kind": "serial", "workers": 2, "address": None, "accelerators": [], "attempts": 3}
 
 
 def make_capture(row: dict[str, Any], **changes: Any) -> CaptureSettings:

@@ -1,59 +1,13 @@
-"""Reading ahead and writing behind: order, bounds, errors."""
+"""Writing behind: order and errors."""
 
 import threading
-import time
 
 import pytest
 
-from refdiff.diffusion.background import WriteBehind, read_ahead
+from refdiff.diffusion.background import WriteBehind
 
 # A thread that does not do its part within this time is a failure.
 PATIENCE_S = 10
-
-
-def test_results_come_in_order():
-    assert list(read_ahead(str, range(20), 3)) == [str(item) for item in range(20)]
-
-
-def test_no_items_give_no_results():
-    assert list(read_ahead(str, [], 3)) == []
-
-
-def test_the_next_items_are_read_while_the_caller_works():
-    read: dict[int, threading.Event] = {item: threading.Event() for item in range(10)}
-    results = read_ahead(lambda item: read[item].set(), range(10), 2)
-    next(results)
-    assert read[2].wait(PATIENCE_S)  # nobody has asked for it
-    assert not read[3].wait(0.1)  # and no more than two are held
-    next(results)
-    assert read[3].wait(PATIENCE_S)
-    results.close()
-
-
-def test_an_error_comes_where_its_result_would():
-    def read(item: int) -> int:
-        if item == 2:
-            raise ValueError("item two")
-        return item
-
-    results = read_ahead(read, range(5), 4)
-    assert [next(results), next(results)] == [0, 1]
-    with pytest.raises(ValueError, match="item two"):
-        next(results)
-
-
-def test_what_is_not_begun_is_dropped():
-    begun: list[int] = []
-
-    def read(item: int) -> None:
-        begun.append(item)
-        time.sleep(0.02)
-
-    results = read_ahead(read, range(1000), 500)
-    next(results)
-    results.close()
-    assert len(begun) < 250  # of the 501 that were taken on
-    assert not [thread for thread in threading.enumerate() if thread.name.startswith("read-ahead")]
 
 
 def test_a_task_runs_while_the_caller_goes_on_and_the_next_one_waits_for_it():

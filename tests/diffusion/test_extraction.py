@@ -15,16 +15,16 @@ from PIL import Image
 
 from refdiff.attention_store import AttentionStore
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
-from refdiff.diffusion import extraction
+from refdiff.diffusion import extraction, job
 from refdiff.diffusion.extraction import Extracted, extract_split
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.errors import ImageError, ParameterError, StoreError, StoreMismatchError
+from refdiff.errors import ImageError, ParameterError, ShardsFailedError, StoreError, StoreMismatchError
 from refdiff.layout import SplitLayout
 from refdiff.photo import read_photo
 from refdiff.store.attention_writer import AttentionWriter
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.tables import write_text
-from tests.diffusion.rows import MODEL, PAPER, RELEASED, SECTION, make_capture, make_photo, make_section
+from tests.diffusion.rows import ENGINE, MODEL, PAPER, RELEASED, SECTION, make_capture, make_photo, make_section
 
 PROJECT = Path(__file__).parents[2]
 SELF_LAYER = "up_blocks.2.attentions.0.transformer_blocks.0.attn1"
@@ -88,7 +88,7 @@ def loads(extractor: AttentionExtractor, monkeypatch: pytest.MonkeyPatch) -> lis
         loaded.append(identity.name)
         return extractor
 
-    monkeypatch.setattr(extraction, "AttentionExtractor", give)
+    monkeypatch.setattr(job, "AttentionExtractor", give)
     return loaded
 
 
@@ -128,18 +128,18 @@ def test_a_crash_between_shards_loses_none(
     layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch, tmp_path_factory
 ):
     whole = content(extract(write_inputs(tmp_path_factory.mktemp("whole"), TOKENS)).path)
-    compute = extraction.compute_shards
+    compute = job.compute_shards
 
     def interrupted_at_the_second(*arguments):
         shards = compute(*arguments)
         yield next(shards)
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(extraction, "compute_shards", interrupted_at_the_second)
+    monkeypatch.setattr(job, "compute_shards", interrupted_at_the_second)
     with pytest.raises(KeyboardInterrupt):
         extract(layout)
     assert not layout.attention("paper").exists()
-    monkeypatch.setattr(extraction, "compute_shards", compute)
+    monkeypatch.setattr(job, "compute_shards", compute)
     made = extract(layout)
     assert made.computed == 2
     assert content(made.path) == whole
@@ -229,7 +229,7 @@ def test_a_write_that_fails_stops_the_run(layout: SplitLayout, loads: list[str],
 def test_a_photo_that_breaks_while_the_run_goes_on(
     layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch
 ):
-    """Its digest is taken, then the file is gone: the reading thread's error ends the run as a line of its own."""
+    """Its digest is taken, then the file is gone: its shards are named with their images, the others are done."""
     gather = extraction.gather_facts
 
     def gather_and_lose_a_photo(*arguments):
@@ -238,8 +238,10 @@ def test_a_photo_that_breaks_while_the_run_goes_on(
         return facts
 
     monkeypatch.setattr(extraction, "gather_facts", gather_and_lose_a_photo)
-    with pytest.raises(ImageError, match=r"1\.png: image is not there"):
+    with pytest.raises(ShardsFailedError, match=r"shard 2 \(images b\): .*1\.png: image is not there") as caught:
         extract(layout)
+    assert len(caught.value.shards) == 2
+    assert not layout.attention("paper").exists()
 
 
 def test_unknown_layers_are_refused_before_the_model_is_loaded(layout: SplitLayout, loads: list[str]):
@@ -265,6 +267,7 @@ def test_the_stage(layout: SplitLayout):
         "splits": {"tiny": {}},
         "captures": {"paper": PAPER, "bad": {**PAPER, "cross_layers": {"map_px": [5]}}},
         "extract_attention": {**SECTION, "model": "model"},
+        "engine": ENGINE,
     }
     (layout.root / "params.yaml").write_text(yaml.safe_dump(params))
     made = run_stage(layout.root, "tiny", "paper")

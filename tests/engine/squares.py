@@ -10,6 +10,9 @@ from pathlib import Path
 from refdiff.errors import DatasetError, StoreError
 from refdiff.whole_file import replacing
 
+# In the place of a shard's number: trouble while the job is loaded.
+LOADING = -1
+
 
 @dataclass(frozen=True)
 class Squares:
@@ -27,7 +30,9 @@ class Squares:
     def start(self) -> "SquaresRunner":
         with (self.folder / "starts").open("a") as file:
             file.write(f"{os.getpid()}\n")
-        return SquaresRunner(self)
+        runner = SquaresRunner(self)
+        runner.check(LOADING)
+        return runner
 
     def file(self, shard: int) -> Path:
         return self.folder / f"{shard}.txt"
@@ -60,6 +65,12 @@ class SquaresRunner:
             current = following
 
     def _make(self, shard: int) -> None:
+        self.check(shard)
+        with replacing(self._job.file(shard)) as partial:
+            partial.write_text(str(shard**2))
+
+    def check(self, shard: int) -> None:
+        """What was planned for a shard happens."""
         if self._has("dies", shard):
             os.kill(os.getpid(), signal.SIGKILL)
         if self._has("breaks", shard):
@@ -68,8 +79,6 @@ class SquaresRunner:
             raise DatasetError(f"photo of {shard} is gone")
         if self._has("full", shard):
             raise StoreError("disk is full")
-        with replacing(self._job.file(shard)) as partial:
-            partial.write_text(str(shard**2))
 
     def _has(self, trouble: str, shard: int) -> bool:
         file = self._job.folder / f"{trouble}-{shard}"

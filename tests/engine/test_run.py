@@ -14,8 +14,8 @@ import pytest
 
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import Engine, EngineSettings, Kind, Part
-from refdiff.errors import ModelError, ShardsFailedError, StoreError
-from tests.engine.squares import Squares
+from refdiff.errors import ModelError, RefdiffError, ShardsFailedError, StoreError
+from tests.engine.squares import LOADING, Squares
 
 SHARDS = range(12)
 WANTED = [str(shard**2) for shard in SHARDS]
@@ -135,7 +135,7 @@ def test_a_full_disk_ends_the_run(tmp_path: Path, any_engine: Engine) -> None:
     assert not any(job.is_done(shard) for shard in SHARDS)
 
 
-@pytest.mark.parametrize("kind", ["processes", "dask"])
+@pytest.mark.parametrize("kind", ["processes", pytest.param("dask", marks=pytest.mark.slow)])
 def test_workers_killed_from_outside_lose_nothing(tmp_path: Path, kind: Kind) -> None:
     job, killed = Squares(tmp_path, seconds=0.1), 0
 
@@ -157,6 +157,59 @@ def test_workers_killed_from_outside_lose_nothing(tmp_path: Path, kind: Kind) ->
     killer.join()
     assert killed
     assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.parametrize("trouble", ["refuses", "breaks"])
+def test_a_model_that_cannot_be_loaded_ends_the_run(tmp_path: Path, any_engine: Engine, trouble: str) -> None:
+    job = Squares(tmp_path)
+    job.plan(trouble, LOADING, times=99)
+    with pytest.raises(RefdiffError, match=r"a defect|is gone"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    assert not any(job.is_done(shard) for shard in SHARDS)
+
+
+def test_workers_that_die_while_they_load_end_the_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("refdiff.engine.processes.DEATHS_IN_VAIN", 3)
+    job = Squares(tmp_path)
+    job.plan("dies", LOADING, times=99)
+    with pytest.raises(ModelError, match=r"ended \(exit code -9\) before one began a shard"):
+        run_shards(job, SHARDS, engine("processes"), unwatched)
+
+
+INTERRUPTED = """
+import sys
+from pathlib import Path
+from refdiff.command import run_command
+from refdiff.engine.run import run_shards
+from tests.engine.squares import Squares
+from tests.engine.test_run import SHARDS, engine, unwatched
+if __name__ == "__main__":
+    job = Squares(Path(sys.argv[1]), seconds=30.0)
+    run_command(lambda: run_shards(job, SHARDS, engine("processes"), unwatched))
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_workers_end_with_the_run(tmp_path: Path, how: signal.Signals) -> None:
+    script, job = tmp_path / "interrupted.py", Squares(tmp_path)
+    script.write_text(INTERRUPTED)
+    with subprocess.Popen(
+        [sys.executable, str(script), str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    ) as run:
+        while len(job.pids()) < 2:
+            assert run.poll() is None
+            time.sleep(0.05)
+        # Ctrl-C reaches every process of the terminal, a kill only the one it names.
+        os.killpg(run.pid, how) if how == signal.SIGINT else run.kill()
+        _, said = run.communicate(timeout=20)  # also waits for the workers, which have the same standard error
+    assert "Traceback" not in said
+    if how == signal.SIGINT:
+        assert run.returncode == 130
+        assert said.strip() == "interrupted; run the same command again to go on"
 
 
 def test_parts_share_the_shards_among_them(tmp_path: Path) -> None:

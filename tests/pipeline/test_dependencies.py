@@ -19,6 +19,8 @@ NEUTRAL = {
     Path("refdiff/layout.py"),
     Path("refdiff/params.py"),
     Path("refdiff/whole_file.py"),
+    # Who computes a shard, and not what is in it: the engines' tests hold that every engine makes the same bits.
+    *(file.relative_to(ROOT) for file in ROOT.glob("refdiff/engine/*.py")),
 }
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]

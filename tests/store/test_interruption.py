@@ -12,9 +12,10 @@ from pathlib import Path
 
 import pytest
 
+from refdiff.store.hold import HOLDER, hold_folder
 from refdiff.store.opened import open_store
 from refdiff.store.verify import verify_store
-from refdiff.store.work import HOLDER, WorkFolder, hold_folder
+from refdiff.store.work import WorkFolder
 from tests.store.toy_project import ToyProject, make_toy, stage_environment, start_stage
 
 PAUSE = 0.08

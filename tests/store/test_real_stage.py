@@ -14,11 +14,11 @@ import yaml
 
 from refdiff.diffusion import extraction
 from refdiff.diffusion.extraction import extract_split
-from refdiff.errors import ImageError
+from refdiff.errors import ShardsFailedError
 from refdiff.layout import SplitLayout
 from refdiff.store.opened import open_store
 from refdiff.store.verify import verify_store
-from tests.diffusion.rows import MODEL, PAPER, SECTION, make_capture, make_section
+from tests.diffusion.rows import ENGINE, MODEL, PAPER, SECTION, make_capture, make_section
 from tests.diffusion.test_extraction import TOKENS, content, write_inputs
 from tests.store.toy_project import stage_environment
 
@@ -34,6 +34,7 @@ def make_inputs(root: Path) -> SplitLayout:
         "splits": {"tiny": {}},
         "captures": {"paper": PAPER},
         "extract_attention": {**SECTION, "store": STORE, "model": "model"},
+        "engine": ENGINE,
     }
     (root / "params.yaml").write_text(yaml.safe_dump(params))
     return layout
@@ -87,7 +88,7 @@ def test_a_photo_that_vanishes_during_a_run_is_named_and_what_is_done_stays(
         return extract_split(layout, "paper", make_capture(PAPER), make_section(store=STORE), lambda *_: None).computed
 
     monkeypatch.setattr(extraction, "gather_facts", gather_and_lose)
-    with pytest.raises(ImageError, match=r"1\.png"):
+    with pytest.raises(ShardsFailedError, match=r"2 of 5 shards .*\n.*images b.*1\.png"):
         extract()
     monkeypatch.setattr(extraction, "gather_facts", gather)
     photo.with_suffix(".away").rename(photo)

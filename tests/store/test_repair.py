@@ -8,9 +8,9 @@ import pytest
 
 from refdiff.errors import StoreError, StoreMismatchError
 from refdiff.store.console import repair_and_print
+from refdiff.store.hold import hold_folder
 from refdiff.store.opened import open_store
 from refdiff.store.verify import verify_store
-from refdiff.store.work import hold_folder
 from tests.store.toy_project import SHARD, ToyProject, flip_byte, make_toy
 
 LINKS = ["copy", "hardlink", "symlink", "reflink"]

@@ -122,15 +122,15 @@ HOLDER = """
 import sys, time
 from pathlib import Path
 from refdiff.store.work import WorkFolder
-with WorkFolder(Path(sys.argv[1]), "stage", "val-paper", {"seed": 0, "model": "digest"}).hold():
+with WorkFolder(Path(sys.argv[1]), "stage", "val-paper", {"seed": 0, "model": "digest"}).hold(shared=len(sys.argv) > 3):
     print("held", flush=True)
     time.sleep(float(sys.argv[2]))
 """
 
 
-def start_holder(root: Path, seconds: float) -> subprocess.Popen[str]:
+def start_holder(root: Path, seconds: float, *more: str) -> subprocess.Popen[str]:
     process = subprocess.Popen(
-        [sys.executable, "-c", HOLDER, str(root), str(seconds)], stdout=subprocess.PIPE, text=True
+        [sys.executable, "-c", HOLDER, str(root), str(seconds), *more], stdout=subprocess.PIPE, text=True
     )
     assert process.stdout is not None
     assert process.stdout.readline() == "held\n"
@@ -145,6 +145,27 @@ def test_a_second_process_waits_and_says_for_whom(tmp_path: Path, capsys: pytest
         holder.wait()
     assert waited > 0.3
     assert f"process {holder.pid}" in capsys.readouterr().err
+
+
+def test_parts_do_not_wait_for_each_other_and_a_whole_run_does(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    work = make_work(tmp_path)
+    with start_holder(tmp_path, 2.0, "shared") as part:
+        half_written = work.content / "shard0.partial"
+        half_written.write_text("of that part")
+        with work.hold(shared=True):
+            assert part.poll() is None
+        assert half_written.exists()
+        assert capsys.readouterr().err == ""
+        with work.hold():
+            assert part.wait() == 0
+        assert not half_written.exists()
+    assert "works on it; waiting" in capsys.readouterr().err
+
+
+def test_a_part_waits_for_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    with start_holder(tmp_path, 1.0) as whole, make_work(tmp_path).hold(shared=True):
+        assert whole.wait(timeout=1) == 0
+    assert f"process {whole.pid}" in capsys.readouterr().err
 
 
 def test_a_killed_holder_holds_nothing(tmp_path: Path):

@@ -1,0 +1,146 @@
+"""Extraction as a job of the engine: what a worker needs to compute shards, wherever it runs."""
+
+import json
+from collections.abc import Iterator
+from contextlib import chdir, closing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from refdiff.diffusion.background import WriteBehind
+from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.facts import environment_facts
+from refdiff.diffusion.model import identify_pipeline
+from refdiff.diffusion.plan import CapturePlan, plan_capture
+from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
+from refdiff.diffusion.shards import Sentences, ShardMaps, check_tokens, compute_shards, read_sentences
+from refdiff.errors import StoreMismatchError
+from refdiff.layout import SplitLayout
+from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
+from refdiff.store.work import WorkFolder, marker_of, translate_write_errors
+
+
+@dataclass(frozen=True, slots=True)
+class ExtractJob:
+    """A capture of a split in the making.
+
+    Attributes:
+        folder: The work folder, absolute. Its name has the fingerprint: equal jobs make equal stores.
+        root: The project's folder, absolute.
+        started_in: Where the run was started, absolute: folders of models in params.yaml are relative to it.
+        split: The split's name.
+        capture: Its row of params.yaml.
+        settings: The stage's section.
+    """
+
+    folder: Path
+    root: Path
+    started_in: Path
+    split: str
+    capture: CaptureSettings
+    settings: ExtractAttentionSettings
+
+    @property
+    def layout(self) -> SplitLayout:
+        """Where the split's artifacts lie, by absolute paths."""
+        return SplitLayout(self.split, self.root)
+
+    def is_done(self, shard: int) -> bool:
+        """Whether a shard's marker is there."""
+        return marker_of(self.folder, shard).is_file()
+
+    def describe(self, shard: int) -> str:
+        """The images that a shard's sentences are about."""
+        sentences = read_sentences(self.layout)
+        start = shard * self.settings.store.shard_expressions
+        images = sentences.image_index[start : start + self.settings.store.shard_expressions]
+        return "images " + ", ".join(sentences.image_id[image] for image in dict.fromkeys(images.tolist()))
+
+    def start(self) -> "ExtractRunner":
+        """Load sentences and model.
+
+        Raises:
+            RefdiffError: A part is missing here, or is another than the store was begun with.
+        """
+        with chdir(self.started_in):
+            return ExtractRunner(self)
+
+
+class ExtractRunner:
+    """The model, and the store that is written to."""
+
+    def __init__(self, job: ExtractJob) -> None:
+        """Load everything; the work folder is there, with the arrays in it."""
+        identity = identify_pipeline(job.settings.model, job.settings.revision)
+        self._work = WorkFolder.of(job.folder)
+        _check_environment(self._work, environment_facts(identity, job.settings))
+        self._capture = job.capture
+        self._sentences = read_sentences(job.layout)
+        store = lay_out(self._sentences, plan_capture(identity, job.capture), job.settings)
+        self._writer = AttentionWriter.reopen(self._work.content, store)
+        self._extractor = AttentionExtractor(job.settings, identity)
+        check_tokens(self._sentences, self._extractor, job.layout.text)
+
+    def run(self, shards: Iterator[int]) -> Iterator[int]:
+        """Compute shards; one is written while the next is computed, and yielded when it is recorded.
+
+        An error of a shard comes up after the shards before it were yielded.
+        """
+        asked = ((shard, self._writer.layout.expressions_of(shard)) for shard in shards)
+        written: int | None = None
+        with (
+            WriteBehind() as writing,
+            closing(compute_shards(self._extractor, self._sentences, asked, self._capture)) as computed,
+        ):
+            while True:
+                failure: Exception | None = None
+                found: tuple[int, ShardMaps] | None = None
+                try:
+                    found = next(computed, None)
+                except Exception as error:  # noqa: BLE001 it is raised below, when it is this shard's turn
+                    failure = error
+                if written is not None:
+                    writing.wait()
+                    yield written
+                    written = None
+                if failure is not None:
+                    raise failure
+                if found is None:
+                    return
+                writing.submit(partial(self._keep, *found))
+                written = found[0]
+
+    def _keep(self, shard: int, maps: ShardMaps) -> None:
+        with translate_write_errors(self._work.path):
+            self._work.record(shard, self._writer.write_shard(shard, maps.cross, maps.self_attention))
+
+
+def lay_out(sentences: Sentences, plan: CapturePlan, settings: ExtractAttentionSettings) -> AttentionLayout:
+    """The shape of a capture's store."""
+    return AttentionLayout(
+        sentences.tokens,
+        len(sentences.image_id),
+        plan.cross_keys,
+        plan.self_keys,
+        settings.store.shard_expressions,
+        settings.store.chunk_expressions,
+        settings.store.chunk_tokens,
+        settings.store.compression_level,
+    )
+
+
+def _check_environment(work: WorkFolder, here: dict[str, object]) -> None:
+    """See that this worker has the model, code, libraries and kind of device that the store was begun with.
+
+    Raises:
+        StoreMismatchError: It has others, so its values could be others.
+    """
+    begun = json.loads(json.dumps({name: work.facts.get(name) for name in here}))
+    found = json.loads(json.dumps(here))
+    other = [name for name in here if begun[name] != found[name]]
+    if other:
+        name = other[0]
+        raise StoreMismatchError(
+            f"{work.path}: this worker has another {name} than the run that began the store; expected {begun[name]}, "
+            f"got {found[name]}; give all workers the same"
+        )

@@ -1,0 +1,114 @@
+"""Who works in a folder: one process, or several that each do a part. The locks are the kernel's."""
+
+import fcntl
+import json
+import os
+import platform
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from refdiff.errors import StoreError
+from refdiff.whole_file import replacing
+
+HOLDER = "holder.json"
+LOCK = "lock"
+
+
+@contextmanager
+def hold_folder(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a work folder for this process, so that no other writes in it.
+
+    The lock is the kernel's: it is free as soon as its holder is gone, however it went. On a network file system whose
+    locks do not reach other hosts, the holder's record is what tells that another one did not end in order.
+
+    Args:
+        path: The folder; it is made.
+        wait: Wait, and say so, while another process has it; otherwise refuse.
+
+    Raises:
+        StoreError: The folder cannot be locked, or another process has it and `wait` is off.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    record = path / HOLDER
+    lock = FileLock(path / LOCK)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        if not wait:
+            advice = "wait for it to end, or end it, and run the same command again"
+            raise StoreError(f"{path}: {_name_holder(record)} works on it; {advice}") from None
+        print(f"{path}: {_name_holder(record)} works on it; waiting for it to end", file=sys.stderr)
+        lock.acquire()
+    except NotImplementedError as error:
+        raise StoreError(
+            f"{path}: its file system has no locks; expected one on which two runs can tell each other; "
+            "put the project on another"
+        ) from error
+    try:
+        _warn_of_other_host(path, record)
+        with replacing(record) as partial:
+            partial.write_text(json.dumps({"process": os.getpid(), "host": platform.node()}), encoding="utf-8")
+        yield
+        record.unlink(missing_ok=True)
+    finally:
+        lock.release()
+
+
+@contextmanager
+def share_folder(path: Path) -> Iterator[None]:
+    """Hold a work folder together with other processes that each do a part; `hold_folder` and this exclude each other.
+
+    A shared lock on the file that `hold_folder` locks exclusively. Wait, and say so, while a process has it for itself.
+
+    Args:
+        path: The folder; it is made.
+
+    Raises:
+        StoreError: The folder's file system has no locks.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(path / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = _name_holder(path / HOLDER)
+            print(f"{path}: {holder} works on all of it; waiting for it to end", file=sys.stderr)
+            fcntl.flock(descriptor, fcntl.LOCK_SH)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock_for_setup(path: Path) -> Iterator[None]:
+    """Let one process at a time make what the folder's shards have in common: a second or so."""
+    with FileLock(path / "setup.lock"):
+        yield
+
+
+def _warn_of_other_host(path: Path, record: Path) -> None:
+    holder = _read_holder(record)
+    if holder is not None and holder[1] != platform.node():
+        print(
+            f"{path}: {_name_holder(record)} held it and did not end in order; if it still runs, stop it: "
+            "the locks of this file system do not reach its host",
+            file=sys.stderr,
+        )
+
+
+def _read_holder(record: Path) -> tuple[str, str] | None:
+    try:
+        holder = json.loads(record.read_text(encoding="utf-8"))
+        return str(holder["process"]), str(holder["host"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _name_holder(record: Path) -> str:
+    holder = _read_holder(record)
+    return "another process" if holder is None else f"process {holder[0]} on {holder[1]}"
