@@ -59,6 +59,7 @@ def layout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SplitLayout:
     return write_inputs(tmp_path, TOKENS)
 
 
+@pytest.mark.slow
 def test_processes_make_the_same_bits_though_one_is_killed(layout: SplitLayout, serial: dict[str, bytes]) -> None:
     killed: list[int] = []
 
@@ -78,6 +79,7 @@ def test_processes_make_the_same_bits_though_one_is_killed(layout: SplitLayout, 
     assert content(made.path) == serial
 
 
+@pytest.mark.slow
 def test_dask_makes_the_same_bits(layout: SplitLayout, serial: dict[str, bytes]) -> None:
     pytest.importorskip("distributed")
     made = extract(layout, make_engine("dask", 1))
