@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from refdiff.byte_source import LocalFolder
 from refdiff.clip.view_rows import ViewRows
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, RefdiffError, ShardCorruptError, StoreMismatchError
 from refdiff.flat_rows import FlatRows
 from refdiff.zarr_chunks import ChunkReader
 
@@ -72,7 +72,12 @@ class ClipStore:
             file = path / name
             if not file.is_file() or file.stat().st_size != size:
                 raise ShardCorruptError(f"{file}: missing or not {size} bytes long; make it again with `dvc repro`")
-        return ClipStore(path, attributes)
+        try:
+            return ClipStore(path, attributes)
+        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
+            if isinstance(error, RefdiffError):
+                raise
+            raise StoreMismatchError(f"{path}: its records cannot be read ({error!r}); make it again") from error
 
     def sentence(self, expression_index: int) -> NDArray[np.float32]:
         """The whole expression, `[dim]`."""

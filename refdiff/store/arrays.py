@@ -116,8 +116,9 @@ def decode_file(metadata: bytes, name: str, region: tuple[range, ...], content: 
     buffer = default_buffer_prototype().buffer
     store = MemoryStore({METADATA: buffer.from_bytes(metadata), name: buffer.from_bytes(content)}, read_only=True)
     try:
-        array = zarr.open_array(store, mode="r")
-        return np.asarray(array[tuple(slice(axis.start, axis.stop) for axis in region)])
+        with np.errstate(over="ignore", invalid="ignore"):  # a fill value that its type cannot hold
+            array = zarr.open_array(store, mode="r")
+            return np.asarray(array[tuple(slice(axis.start, axis.stop) for axis in region)])
     except (RuntimeError, ValueError, LookupError, TypeError, OSError, ArithmeticError, MemoryError) as error:
         reason = ascii(" ".join(str(error).split()))[1:-1][:200]
         raise ShardCorruptError(f"{where}: a chunk is damaged ({reason}); run `refdiff store repair`") from error
