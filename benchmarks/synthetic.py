@@ -51,7 +51,7 @@ class Extent:
         shard_expressions: As `extract_attention.store`; so are the next three.
         chunk_expressions: Expressions in an inner chunk.
         chunk_tokens: Tokens in an inner chunk.
-        compression_level: Of zstd.
+        compression_level: Of zstd, None for none.
     """
 
     images: int = 1500
@@ -65,7 +65,7 @@ class Extent:
     shard_expressions: int = 64
     chunk_expressions: int = 1
     chunk_tokens: int = 1
-    compression_level: int = -5
+    compression_level: int | None = None
 
 
 MINIATURE = Extent(images=6, objects=9, sentences=20, proposals=5, side=8, layers=2, dim=8, shard_expressions=8)

@@ -8,7 +8,7 @@ from typing import Any
 from refdiff.attention import MapKey
 from refdiff.byte_source import ByteSource
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
-from refdiff.zarr_chunks import METADATA
+from refdiff.zarr_plan import METADATA
 
 ATTRIBUTE = "refdiff"
 KIND = "attention"
@@ -28,13 +28,13 @@ def read_attributes(source: ByteSource) -> dict[str, Any]:
         ArtifactMissingError: There is no store.
         StoreMismatchError: It is of another kind or version.
     """
-    where = source.describe("")
+    where = source.where
+    if source.size(METADATA) is None:
+        raise ArtifactMissingError(f"{where}: not there; run `dvc repro`, which makes it")
     try:
         metadata = json.loads(source.read(METADATA))
         if metadata["node_type"] != "group":
             raise ValueError("its node_type is no group")
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"{where}: not there; run `dvc repro`, which makes it") from error
     except (ValueError, LookupError, TypeError, OSError, RecursionError) as error:
         raise StoreMismatchError(f"{where}: is not a Zarr group ({error}); make it again") from error
     plain = metadata.get("attributes")
@@ -69,11 +69,11 @@ def check_files(source: ByteSource, shards: Sequence[Mapping[str, Any]]) -> None
     for shard in shards:
         for name, entry in shard["files"].items():
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
-                raise StoreMismatchError(f"{source.describe('')}: records a file outside itself ({name!r})")
+                raise StoreMismatchError(f"{source.where}: records a file outside itself ({name!r})")
             size = source.size(name)
             if size != entry["bytes"]:
                 found = "it is missing" if size is None else f"it has {size}"
                 raise ShardCorruptError(
-                    f"{source.describe(name)}: shard {shard['index']}: expected {entry['bytes']} bytes, {found}; "
+                    f"{source.where}/{name}: shard {shard['index']}: expected {entry['bytes']} bytes, {found}; "
                     "remove the store and run `dvc repro`"
                 )

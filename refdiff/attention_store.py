@@ -10,6 +10,7 @@ shard's file. A shard of a cross array is one file with all tokens and maps of `
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,7 @@ class AttentionStore:
 
     def __init__(self, source: ByteSource, attributes: Mapping[str, Any]) -> None:
         """Use `AttentionStore.open`."""
-        self.where = source.describe("")
+        self.where = source.where
         self.provenance = dict(attributes["provenance"])
         self.settings: dict[str, Any] = dict(attributes["capture"])
         self.keys = parse_keys(attributes["cross"])
@@ -92,7 +93,7 @@ class AttentionStore:
             ShardCorruptError: A shard's file is missing or has another size than was recorded.
         """
         source = LocalFolder(place) if isinstance(place, Path) else place
-        where = source.describe("")
+        where = source.where
         attributes = read_attributes(source)
         if not attributes.get("complete"):
             raise StoreError(f"{where}: is incomplete; run `dvc repro`, which goes on with it")
@@ -132,15 +133,15 @@ class AttentionStore:
             StoreMismatchError: A position is not stored.
             ShardCorruptError: A shard is damaged.
         """
-        self._check_rows(rows)
+        counts, places = self._flatten(rows)
+        starts = np.concatenate([[0], np.cumsum(counts)])
+        owner = np.repeat(np.arange(len(rows)), counts)
         step = self._shard_expressions
         for start in range(0, len(self.tokens), step):
             expressions = range(start, min(start + step, len(self.tokens)))
-            counts = np.array([len(rows[index]) for index in expressions])
-            owner = np.repeat(np.arange(start, expressions.stop), counts)
-            places = np.array([position - 1 for index in expressions for position in rows[index]], dtype=np.intp)
-            starts = np.concatenate([[0], np.cumsum(counts)])
-            yield TokenBlock(expressions, starts, {size: self._take(size, owner, places) for size in self.keys})
+            part = slice(starts[start], starts[expressions.stop])
+            maps = {size: self._take(size, owner[part], places[part]) for size in self.keys}
+            yield TokenBlock(expressions, starts[start : expressions.stop + 1] - starts[start], maps)
 
     def iterate(self, rows: Sequence[Sequence[int] | None] | None = None) -> Iterator[tuple[int, CrossMaps]]:
         """Every expression in order, read shard by shard.
@@ -240,14 +241,19 @@ class AttentionStore:
                     f"{self.where}: made with {name} {self.settings.get(name)!r}, expected {value!r}; run `dvc repro`"
                 )
 
-    def _check_rows(self, rows: Sequence[Sequence[int]]) -> None:
+    def _flatten(self, rows: Sequence[Sequence[int]]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+        """How many tokens are wanted of each expression, and their places along the tokens, one after the other."""
         if len(rows) != len(self.tokens):
             raise StoreMismatchError(
                 f"{self.where}: expected rows of {len(self.tokens)} expressions, got {len(rows)}; run `dvc repro`"
             )
-        for index, (asked, tokens) in enumerate(zip(rows, self.tokens.tolist(), strict=True)):
-            if len(asked) and not (min(asked) >= 1 and max(asked) <= tokens):
-                raise StoreMismatchError(
-                    f"{self.where}: expression {index}: expected token positions 1 to {tokens}, "
-                    f"got {list(asked)}; the text table does not fit, run `dvc repro`"
-                )
+        counts = np.fromiter(map(len, rows), np.intp, len(rows))
+        places = np.fromiter(chain.from_iterable(rows), np.intp, int(counts.sum())) - 1
+        outside = (places < 0) | (places >= np.repeat(self.tokens, counts))
+        if outside.any():
+            index = int(np.repeat(np.arange(len(rows)), counts)[outside][0])
+            raise StoreMismatchError(
+                f"{self.where}: expression {index}: expected token positions 1 to {self.tokens[index]}, "
+                f"got {list(rows[index])}; the text table does not fit, run `dvc repro`"
+            )
+        return counts, places

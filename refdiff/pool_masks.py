@@ -24,7 +24,7 @@ from refdiff.mask_runs import decode_runs
 from refdiff.pooled_store import ARTIFACT, grid_name
 from refdiff.proposals.tables import ProposalTable
 from refdiff.readout import ReadoutSettings
-from refdiff.zarr_chunks import METADATA
+from refdiff.zarr_plan import METADATA
 
 FILE_BYTES = 8 << 20  # of values in one file, before they are compressed
 ZSTD_LEVEL = 1

@@ -15,7 +15,8 @@ from refdiff.byte_source import LocalFolder
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
 from refdiff.flat_rows import FlatRows
 from refdiff.geometry import CanvasMode
-from refdiff.zarr_chunks import METADATA, ChunkReader
+from refdiff.zarr_chunks import ChunkReader
+from refdiff.zarr_plan import METADATA
 
 ARTIFACT = "pooled masks"
 

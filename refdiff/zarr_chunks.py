@@ -7,9 +7,8 @@ Source: Zarr core specification 3.0; codecs `bytes`, `zstd`, `crc32c` and `shard
 """
 
 import json
-import struct
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
+from contextlib import contextmanager
 from math import prod
 from typing import Any
 
@@ -20,79 +19,13 @@ from numpy.typing import NDArray
 
 from refdiff.byte_source import ByteSource
 from refdiff.errors import ShardCorruptError, StoreMismatchError
+from refdiff.zarr_plan import METADATA, parse_plan
 
-METADATA = "zarr.json"
 ABSENT = np.uint64(2**64 - 1)
 CRC_BYTES = 4
-MAX_BYTES = 1 << 34  # of one chunk: a store of a stranger must not ask for more memory than any has
-
-
-@dataclass(frozen=True, slots=True)
-class ArrayPlan:
-    """How an array is cut and coded.
-
-    Attributes:
-        shape: Of the array.
-        dtype: Of a value.
-        chunk: Shape of what one file holds.
-        inner: Shape of an inner chunk; that of the file where the array is not sharded.
-        codecs: Names of the codecs after `bytes`, in writing order: `zstd` and `crc32c`.
-        sharded: Whether a file is a shard of inner chunks.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    chunk: tuple[int, ...]
-    inner: tuple[int, ...]
-    codecs: tuple[str, ...]
-    sharded: bool
-
-    @property
-    def inner_grid(self) -> tuple[int, ...]:
-        """Inner chunks of a shard along each axis."""
-        return tuple(whole // part for whole, part in zip(self.chunk, self.inner, strict=True))
-
-
-def parse_plan(metadata: Mapping[str, Any]) -> ArrayPlan:
-    """What an array's `zarr.json` says.
-
-    Raises:
-        ValueError: It is not an array of the kind that refdiff writes; LookupError and TypeError likewise.
-    """
-    if metadata["node_type"] != "array" or metadata["zarr_format"] != 3 or metadata["fill_value"] != 0:
-        raise ValueError("expected a Zarr v3 array with fill value 0")
-    grid, keys = metadata["chunk_grid"], metadata["chunk_key_encoding"]
-    if grid["name"] != "regular" or keys["name"] != "default" or keys["configuration"]["separator"] != "/":
-        raise ValueError("expected a regular grid with default chunk keys")
-    shape, chunk = _sizes(metadata["shape"]), _sizes(grid["configuration"]["chunk_shape"])
-    codecs, inner = metadata["codecs"], chunk
-    sharded = codecs[0]["name"] == "sharding_indexed"
-    if sharded:
-        settings = codecs[0]["configuration"]
-        inner, codecs = _sizes(settings["chunk_shape"]), settings["codecs"]
-        index_codecs = [codec["name"] for codec in settings["index_codecs"]]
-        if settings.get("index_location", "end") != "end" or index_codecs != ["bytes", "crc32c"]:
-            raise ValueError("expected an index with a checksum at the end of a shard")
-    names = [codec["name"] for codec in codecs]
-    if names[0] != "bytes" or not set(names[1:]) <= {"zstd", "crc32c"}:
-        raise ValueError(f"expected the codecs bytes, zstd and crc32c, got {', '.join(map(str, names))}")
-    if codecs[0].get("configuration", {}).get("endian", "little") != "little":
-        raise ValueError("expected little-endian values")
-    if not len(shape) == len(chunk) == len(inner) or min((*chunk, *inner), default=1) < 1:
-        raise ValueError("shapes of array and chunks do not fit each other")
-    if any(whole % part for whole, part in zip(chunk, inner, strict=True)):
-        raise ValueError("a shard is not made of whole inner chunks")
-    dtype = np.dtype(metadata["data_type"]).newbyteorder("<")
-    if dtype.hasobject or prod(chunk) * dtype.itemsize > MAX_BYTES:
-        raise ValueError("chunks are larger than any memory")
-    return ArrayPlan(shape, dtype, chunk, inner, tuple(names[1:]), sharded)
-
-
-def _sizes(values: Any) -> tuple[int, ...]:
-    sizes = tuple(values)
-    if any(type(size) is not int or size < 0 for size in sizes):
-        raise ValueError("sizes are not counts")
-    return sizes
+# The crc32c of any bytes that are followed by their own crc32c: they are checked without being cut off.
+CRC_RESIDUE = 0x48674BC7
+MAX_OFFSET = 1 << 40
 
 
 class ChunkReader:
@@ -115,14 +48,15 @@ class ChunkReader:
         file = f"{name}/{METADATA}"
         try:
             self.plan = parse_plan(json.loads(source.read(file)))
-        except OSError as error:
+        except ShardCorruptError as error:
             raise ShardCorruptError(
-                f"{source.describe(name)}: array is not there; remove the store and run `dvc repro`"
+                f"{source.where}/{name}: array is not there; remove the store and run `dvc repro`"
             ) from error
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise StoreMismatchError(
-                f"{source.describe(file)}: is not an array of refdiff ({error}); remove the store and run `dvc repro`"
+                f"{source.where}/{file}: is not an array of refdiff ({error}); remove the store and run `dvc repro`"
             ) from error
+        self._decoders = self.plan.codecs[::-1]
         self._zstd = zstandard.ZstdDecompressor()
         self._chunk_bytes = prod(self.plan.inner) * self.plan.dtype.itemsize
 
@@ -137,10 +71,8 @@ class ChunkReader:
             ShardCorruptError: The file is damaged or not there.
         """
         file, plan = self.file(*place), self.plan
-        try:
+        with self._naming(file):
             values = np.frombuffer(self._decode(self._source.read(file)), plan.dtype).reshape(plan.chunk)
-        except (OSError, ValueError) as error:
-            raise self._damaged(file, error) from error
         ends = (size - at * part for size, at, part in zip(plan.shape, place, plan.chunk, strict=True))
         return values[tuple(slice(0, max(0, min(end, part))) for end, part in zip(ends, plan.chunk, strict=True))]
 
@@ -186,50 +118,78 @@ class ChunkReader:
     def _join(self, file: str, wanted: NDArray[np.integer]) -> NDArray[Any]:
         """Some inner chunks of one point each, `[len(wanted) ...]`."""
         size = self._chunk_bytes
-        joined = bytearray(len(wanted) * size)
-        for number, content in enumerate(self._contents(file, wanted)):
-            joined[number * size : (number + 1) * size] = content
-        return np.frombuffer(joined, self.plan.dtype).reshape(len(wanted), *self.plan.inner[2:])
+        joined = np.empty(len(wanted) * size + CRC_BYTES, np.uint8)
+        if self.plan.codecs == ("crc32c",):
+            self._read_plain(file, wanted, joined)
+        else:
+            for number, content in enumerate(self._contents(file, wanted)):
+                joined[number * size : (number + 1) * size] = np.frombuffer(content, np.uint8)
+        return joined[:-CRC_BYTES].view(self.plan.dtype).reshape(len(wanted), *self.plan.inner[2:])
 
-    def _contents(self, file: str, wanted: NDArray[np.integer]) -> Iterator[bytes]:
+    def _read_plain(self, file: str, wanted: NDArray[np.integer], joined: NDArray[np.uint8]) -> None:
+        """Read chunks that are their values and a crc32c to where they are wanted, without a copy.
+
+        Each is read with its checksum, which the next one overwrites.
+        """
+        size, checksum = self._chunk_bytes, google_crc32c.value
+        whole = size + CRC_BYTES
+        with self._naming(file):
+            spans = self._spans(file, wanted)
+            rows = [joined[at : at + whole] for at in range(0, len(wanted) * size, size)]
+            stored = [(first, row) for (first, length), row in zip(spans, rows, strict=True) if length >= 0]
+            counts = self._source.read_into(file, stored)
+            for (_, length), row in zip(spans, rows, strict=True):
+                if length < 0:
+                    row[:size] = 0
+                elif next(counts) != whole or length != whole:
+                    raise ValueError("it ends before its chunks do, or they are of another size than its values")
+                elif checksum(row) != CRC_RESIDUE:
+                    raise ValueError("a checksum does not fit")
+
+    def _contents(self, file: str, wanted: NDArray[np.integer]) -> Iterator[bytes | memoryview]:
         """Decoded bytes of some inner chunks of a shard, one after the other: each is in the cache when it is used.
 
         Raises:
             ShardCorruptError: The shard is damaged or not there.
         """
-        try:
+        with self._naming(file):
             spans = self._spans(file, wanted)
-            stored = iter(self._source.read_spans(file, [span for span in spans if span is not None]))
-            for span in spans:
-                yield bytes(self._chunk_bytes) if span is None else self._decode(next(stored), span[1])
-        except (OSError, ValueError) as error:
-            raise self._damaged(file, error) from error
+            memory = np.empty(max((length for _, length in spans), default=0), np.uint8)
+            pieces = [(first, memory[:length]) for first, length in spans if length >= 0]
+            counts = self._source.read_into(file, pieces)
+            for _, length in spans:
+                if length < 0:
+                    yield bytes(self._chunk_bytes)
+                elif next(counts) != length:
+                    raise ValueError("it ends before its chunks do")
+                else:
+                    yield self._decode(memory[:length].tobytes())
 
-    def _spans(self, file: str, wanted: NDArray[np.integer]) -> list[tuple[int, int] | None]:
-        """First byte and length of inner chunks in their file; None for one of zeros that was not written."""
+    def _spans(self, file: str, wanted: NDArray[np.integer]) -> list[tuple[int, int]]:
+        """First byte and length of inner chunks in their file; -1 as the length of zeros that were not written."""
         chunks = prod(self.plan.inner_grid)
         stored = self._source.read_end(file, 16 * chunks + CRC_BYTES)
         if len(stored) != 16 * chunks + CRC_BYTES:
             raise ValueError("it is shorter than its index")
         index = np.frombuffer(_checked(stored), "<u8").reshape(chunks, 2)[wanted]
         missing = (index == ABSENT).all(axis=1)
-        if (index[~missing] > MAX_BYTES).any():
+        # No codec makes a chunk much longer.
+        if (index[~missing] > [[MAX_OFFSET, 2 * self._chunk_bytes + 1024]]).any():
             raise ValueError("its index points nowhere")
-        return [
-            None if gone else (int(offset), int(length)) for gone, (offset, length) in zip(missing, index, strict=True)
-        ]
+        spans = index.astype(np.int64)
+        spans[missing] = -1
+        return list(zip(spans[:, 0].tolist(), spans[:, 1].tolist(), strict=True))
 
-    def _decode(self, stored: bytes, length: int | None = None) -> bytes:
-        """Bytes of the values of an inner chunk."""
-        if length is not None and len(stored) != length:
-            raise ValueError("it ends before its chunks do")
-        for codec in reversed(self.plan.codecs):
-            stored = _checked(stored) if codec == "crc32c" else self._inflate(stored)
-        if len(stored) != self._chunk_bytes:
-            raise ValueError(f"a chunk has {len(stored)} bytes, expected {self._chunk_bytes}")
-        return stored
+    def _decode(self, stored: bytes) -> bytes | memoryview:
+        """Bytes of the values of a chunk."""
+        content: bytes | memoryview = stored
+        for codec in self._decoders:
+            content = _checked(content) if codec == "crc32c" else self._inflate(content)
+        if len(content) != self._chunk_bytes:
+            raise ValueError(f"a chunk has {len(content)} bytes, expected {self._chunk_bytes}")
+        return content
 
-    def _inflate(self, stored: bytes) -> bytes:
+    def _inflate(self, stored: bytes | memoryview) -> bytes:
         try:
             # A frame says its size before memory is taken for it. Bytes behind the frame mean that its header, where
             # the checksum is announced, was changed.
@@ -239,16 +199,20 @@ class ChunkReader:
         except zstandard.ZstdError as error:
             raise ValueError(str(error)) from error
 
-    def _damaged(self, file: str, error: Exception) -> ShardCorruptError:
-        reason = " ".join(str(error).split())
-        return ShardCorruptError(
-            f"{self._source.describe(file)}: shard is damaged ({reason}); remove the store and run `dvc repro`"
-        )
+    @contextmanager
+    def _naming(self, file: str) -> Iterator[None]:
+        try:
+            yield
+        except ValueError as error:
+            reason = " ".join(str(error).split())
+            raise ShardCorruptError(
+                f"{self._source.where}/{file}: shard is damaged ({reason}); remove the store and run `dvc repro`"
+            ) from error
 
 
-def _checked(stored: bytes) -> bytes:
+def _checked(stored: bytes | memoryview) -> memoryview:
     """The bytes before a crc32c, which they must have."""
-    content = stored[:-CRC_BYTES]
-    if len(stored) < CRC_BYTES or struct.unpack("<I", stored[-CRC_BYTES:])[0] != google_crc32c.value(content):
+    whole = stored if isinstance(stored, bytes) else bytes(stored)
+    if len(whole) < CRC_BYTES or google_crc32c.value(whole) != CRC_RESIDUE:
         raise ValueError("a checksum does not fit")
-    return content
+    return memoryview(whole)[:-CRC_BYTES]

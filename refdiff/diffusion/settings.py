@@ -113,13 +113,13 @@ class StoreSettings(Section):
         shard_expressions: Expressions in one shard: one file per map size, written whole.
         chunk_expressions: Expressions in one inner chunk, the least that is read at a time; divides a shard.
         chunk_tokens: Tokens in one inner chunk.
-        compression_level: Of zstd; below 0 it hardly compresses and is read fastest.
+        compression_level: Of zstd; null stores the values as they are, each chunk with a crc32c, which is read fastest.
     """
 
     shard_expressions: Annotated[int, Field(ge=1)]
     chunk_expressions: Annotated[int, Field(ge=1)]
     chunk_tokens: Annotated[int, Field(ge=1)]
-    compression_level: Annotated[int, Field(ge=-7, le=19)]
+    compression_level: Annotated[int, Field(ge=-7, le=19)] | None
 
     @model_validator(mode="after")
     def _refuse_cut_chunks(self) -> "StoreSettings":

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
+from refdiff.byte_source import MAX_FILE_BYTES
 from refdiff.errors import ShardCorruptError, StoreMismatchError
 from refdiff.store.manifest import METADATA
-from refdiff.store.source import MAX_FILE_BYTES
 
 _CHECKED: Any = ConfigDict(strict=True, extra="ignore", frozen=True)
 Length = Annotated[StrictInt, Field(ge=0, le=1 << 40)]

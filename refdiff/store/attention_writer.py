@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import zarr
 from numpy.typing import NDArray
-from zarr.codecs import ZstdCodec
+from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
 from refdiff.attention import CrossMaps, MapKey, SelfMaps
@@ -18,8 +18,10 @@ from refdiff.errors import StoreError
 from refdiff.store.fingerprint import digest_file
 from refdiff.store.work import ShardRecord
 
-# A chunk of zeros is written like any other: a missing file always means a missing shard.
-_CONFIG: Any = {"write_empty_chunks": True}
+# Inner chunks of zeros, the padding over tokens, take no room; a shard of zeros alone is written like any other, so
+# that a missing file always means a missing shard.
+_SPARSE: Any = {"write_empty_chunks": False}
+_DENSE: Any = {"write_empty_chunks": True}
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class AttentionLayout:
         shard_expressions: Expressions in a shard.
         chunk_expressions: Expressions in an inner chunk.
         chunk_tokens: Tokens in an inner chunk.
-        compression_level: Of zstd.
+        compression_level: Of zstd; None stores the values as they are, with a crc32c.
     """
 
     tokens: NDArray[np.int32]
@@ -44,7 +46,7 @@ class AttentionLayout:
     shard_expressions: int
     chunk_expressions: int
     chunk_tokens: int
-    compression_level: int
+    compression_level: int | None
 
     @property
     def shards(self) -> int:
@@ -132,11 +134,12 @@ class AttentionWriter:
             for row, each in enumerate(maps):
                 block[row, : layout.tokens[rows[row]]] = _to_half(each.maps[size], f"expression {rows[row]}")
             files.append(self._make_way(f"{array_name('cross', size)}/c/{shard}/0/0/0/0"))
-            array[rows.start : rows.stop] = block
+            _choose(array, block)[rows.start : rows.stop] = block
         for size, array in self._self.items():
             for image, each in self_maps.items():
                 files.append(self._make_way(f"{array_name('self', size)}/c/{image}/0/0/0"))
-                array[image : image + 1] = _to_half(each.maps[size], f"image {image}")[None]
+                block = _to_half(each.maps[size], f"image {image}")[None]
+                _choose(array, block)[image : image + 1] = block
         return files
 
     def _make_way(self, name: str) -> str:
@@ -199,13 +202,14 @@ class AttentionWriter:
         dtype: str,
     ) -> None:
         described: dict[str, Any] = {}
+        level = self.layout.compression_level
         zarr.create_array(
             MemoryStore(described),
             shape=shape,
             chunks=chunks,
             shards=shards,
             dtype=dtype,
-            compressors=ZstdCodec(level=self.layout.compression_level, checksum=True),
+            compressors=Crc32cCodec() if level is None else ZstdCodec(level=level, checksum=True),
             fill_value=0,
         )
         # Compared and not trusted: a run that lost its power may have left an empty file, and chunks must stay.
@@ -213,8 +217,12 @@ class AttentionWriter:
 
 
 def _open(path: Path) -> zarr.Array:
-    # The setting is not stored with the array, and open_array does not take it.
-    return zarr.open_array(path, mode="r+").with_config(_CONFIG)
+    return zarr.open_array(path, mode="r+").with_config(_DENSE)
+
+
+def _choose(array: zarr.Array, block: NDArray[np.float16]) -> zarr.Array:
+    """The array, set to write this shard; the setting is not stored with it."""
+    return array.with_config(_SPARSE if block.any() else _DENSE)
 
 
 def _write_if_other(path: Path, content: bytes) -> None:

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from refdiff.byte_source import ByteSource, LocalFolder
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
 from refdiff.store.manifest import METADATA, Manifest, ShardEntry, parse_facts, parse_manifest, parse_marker
-from refdiff.store.source import ByteSource, LocalSource
 
 FACTS = "facts.json"
 MARKERS = "done"
@@ -50,7 +50,7 @@ def open_store(path: str) -> OpenedStore:
     folder = Path(path)
     if (folder / FACTS).is_file() and (folder / CONTENT).is_dir():
         return open_work(folder)
-    return _open_published(LocalSource(folder))
+    return _open_published(LocalFolder(folder))
 
 
 def open_work(folder: Path) -> OpenedStore:
@@ -60,15 +60,15 @@ def open_work(folder: Path) -> OpenedStore:
         StoreMismatchError: Its facts are not readable.
         StoreError: It cannot be read.
     """
-    facts = parse_facts(LocalSource(folder).read(FACTS), str(folder / FACTS))
+    facts = parse_facts(LocalFolder(folder).read(FACTS), str(folder / FACTS))
     shards: list[ShardEntry] = []
     bad: list[Path] = []
     for marker in sorted((folder / MARKERS).glob("*.json")):
         try:
-            shards.append(parse_marker(LocalSource(folder).read(f"{MARKERS}/{marker.name}"), str(marker)))
+            shards.append(parse_marker(LocalFolder(folder).read(f"{MARKERS}/{marker.name}"), str(marker)))
         except (StoreMismatchError, ShardCorruptError):
             bad.append(marker)
-    source = LocalSource(folder / CONTENT)
+    source = LocalFolder(folder / CONTENT)
     manifest = Manifest(str(facts.get("stage", folder.parent.name)), facts, tuple(shards), {}, complete=False)
     return OpenedStore(source, manifest, source.names(), tuple(bad), folder)
 

@@ -5,10 +5,15 @@ AWS_SECRET_ACCESS_KEY, AWS_REGION, AWS_ENDPOINT_URL; AWS_SKIP_SIGNATURE=true for
 """
 
 import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
+from refdiff.byte_source import MAX_FILE_BYTES
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError
-from refdiff.store.source import MAX_FILE_BYTES
 
 _TRIES = 3
 
@@ -61,18 +66,53 @@ class RemoteSource:
             raise ArtifactMissingError(f"{self.where}: nothing there; correct the address")
         return dict(found)
 
+    def size(self, name: str) -> int | None:
+        """Bytes of an object; None where there is none.
+
+        Raises:
+            StoreError: The server cannot be reached or refuses.
+        """
+        try:
+            with self._asking(name):
+                return int(self._store.head(name)["size"])
+        except ShardCorruptError:
+            return None
+
     def read(self, name: str) -> bytes:
         """An object's bytes, in one request.
 
         Raises:
-            ShardCorruptError: It is not there.
+            ShardCorruptError: It is not there, or larger than what refdiff makes.
             StoreError: The server cannot be reached or refuses.
         """
-        try:
+        with self._asking(name):
             answer = self._store.get(name)
             if answer.meta["size"] > MAX_FILE_BYTES:
                 raise ShardCorruptError(f"{self.where}/{name}: expected at most {MAX_FILE_BYTES} bytes")
             return answer.bytes().to_bytes()
+
+    def read_end(self, name: str, length: int) -> bytes:
+        """The last bytes of an object, in one request; errors as `read`."""
+        with self._asking(name):
+            return self._store.get(name, options={"range": {"suffix": length}}).bytes().to_bytes()
+
+    def read_into(self, name: str, pieces: Iterable[tuple[int, NDArray[np.uint8]]]) -> Iterator[int]:
+        """Stretches of an object; neighbours share a request. Errors as `read`."""
+        wanted = list(pieces)
+        if not wanted:
+            return
+        with self._asking(name):
+            found = self._store.get_ranges(
+                name, starts=[first for first, _ in wanted], lengths=[memory.size for _, memory in wanted]
+            )
+        for content, (_, memory) in zip(found, wanted, strict=True):
+            memory[: len(content)] = np.frombuffer(content, np.uint8)
+            yield len(content)
+
+    @contextmanager
+    def _asking(self, name: str) -> Iterator[None]:
+        try:
+            yield
         except FileNotFoundError as error:
             raise ShardCorruptError(f"{self.where}/{name}: is not there; push the store again") from error
         except (self._error, OSError) as error:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
+from refdiff.byte_source import MAX_FILE_BYTES
 from refdiff.errors import ShardCorruptError, StoreMismatchError
 from refdiff.store.arrays import ArrayMetadata, decode_file, parse_array
 from refdiff.store.fingerprint import digest_bytes
 from refdiff.store.manifest import METADATA, FileEntry, array_of
 from refdiff.store.opened import OpenedStore
-from refdiff.store.source import MAX_FILE_BYTES
 
 PARTIAL = ".partial"
 # Self-attention is there for images with expressions only.
