@@ -30,10 +30,12 @@ def make_keys(steps: int = 2) -> dict[tuple[int, int], tuple[MapKey, ...]]:
     }
 
 
-def make_layout(tokens: list[int], shard: int = 3, chunk: int = 1, chunk_tokens: int = 2) -> AttentionLayout:
+def make_layout(
+    tokens: list[int], shard: int = 3, chunk: int = 1, chunk_tokens: int = 2, level: int | None = None
+) -> AttentionLayout:
     keys = make_keys()
     self_keys = {(2, 2): keys[2, 2][:1]}
-    return AttentionLayout(np.array(tokens, np.int32), 2, keys, self_keys, shard, chunk, chunk_tokens, 1)
+    return AttentionLayout(np.array(tokens, np.int32), 2, keys, self_keys, shard, chunk, chunk_tokens, level)
 
 
 def make_maps(layout: AttentionLayout, seed: int = 0) -> list[CrossMaps]:
@@ -71,9 +73,9 @@ def write_store(root: Path, layout: AttentionLayout, maps: list[CrossMaps], orde
     return target
 
 
-@pytest.fixture
-def stored(tmp_path: Path) -> tuple[Path, list[CrossMaps]]:
-    layout = make_layout([3, 1, 4, 2, 5])
+@pytest.fixture(params=[None, 1], ids=["plain", "zstd"])
+def stored(tmp_path: Path, request: pytest.FixtureRequest) -> tuple[Path, list[CrossMaps]]:
+    layout = make_layout([3, 1, 4, 2, 5], level=request.param)
     maps = make_maps(layout)
     return write_store(tmp_path, layout, maps), maps
 
@@ -105,11 +107,12 @@ def test_round_trip(stored: tuple[Path, list[CrossMaps]]):
 @given(
     st.lists(st.integers(1, 7), min_size=1, max_size=7),
     st.tuples(st.integers(1, 4), st.integers(1, 2), st.integers(1, 9)),
+    st.sampled_from([None, -5, 3]),
     st.randoms(),
 )
-def test_any_cut_reads_back(tmp_path_factory, tokens: list[int], cut: tuple[int, int, int], random):
+def test_any_cut_reads_back(tmp_path_factory, tokens: list[int], cut: tuple[int, int, int], level: int | None, random):
     shard, chunk, chunk_tokens = cut
-    layout = make_layout(tokens, shard * chunk, chunk, chunk_tokens)
+    layout = make_layout(tokens, shard * chunk, chunk, chunk_tokens, level)
     maps = make_maps(layout)
     order = list(range(layout.shards))
     random.shuffle(order)
@@ -229,7 +232,7 @@ def test_values_beyond_half_precision_are_refused(tmp_path: Path):
 
 def test_a_store_opened_again_is_written_with_the_same_bytes(stored: tuple[Path, list[CrossMaps]], tmp_path: Path):
     path, maps = stored
-    layout = make_layout([3, 1, 4, 2, 5])
+    layout = make_layout([3, 1, 4, 2, 5], level=1 if "zstd" in (path / "cross_4x4/zarr.json").read_text() else None)
     AttentionWriter(tmp_path / "twice", layout, PROVENANCE)
     writer = AttentionWriter(tmp_path / "twice", layout, PROVENANCE)
     for name in writer.write_shard(1, maps[3:], {}):
@@ -239,6 +242,26 @@ def test_a_store_opened_again_is_written_with_the_same_bytes(stored: tuple[Path,
 def test_one_file_for_each_shard_and_size(stored: tuple[Path, list[CrossMaps]]):
     files = [file for file in stored[0].rglob("*") if file.is_file() and file.name != "zarr.json"]
     assert len(files) == 2 * 2 + 1 + 1  # two shards of two sizes, one image's self-attention, tokens
+
+
+def test_padding_over_tokens_takes_no_room(tmp_path: Path):
+    layout = make_layout([1, 1, 40], chunk_tokens=1)
+    path = write_store(tmp_path, layout, make_maps(layout))
+    chunks, of_a_chunk = 1 + 1 + 40, 4 * 4 * 4 * 2 + 4
+    assert (path / "cross_4x4/c/0/0/0/0/0").stat().st_size == chunks * of_a_chunk + 3 * 40 * 16 + 4
+
+
+def test_maps_of_zeros_are_stored_and_a_missing_shard_of_them_is_found(tmp_path: Path):
+    layout = make_layout([2, 1])
+    zeros = [
+        CrossMaps(layout.cross_keys, {size: np.zeros_like(block) for size, block in each.maps.items()})
+        for each in make_maps(layout)
+    ]
+    path = write_store(tmp_path, layout, zeros)
+    assert not AttentionStore.open(path).read(0).maps[4, 4].any()
+    shard_file(path, 0).unlink()
+    with pytest.raises(ShardCorruptError, match="it is missing"):
+        AttentionStore.open(path)
 
 
 def test_reading_needs_no_torch():

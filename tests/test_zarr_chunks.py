@@ -1,6 +1,8 @@
 """Chunks read without zarr are those that zarr wrote; what is damaged or of another kind is refused."""
 
 import json
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +11,7 @@ import pytest
 import zarr
 from hypothesis import given
 from hypothesis import strategies as st
+from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
 from refdiff.byte_source import LocalFolder
@@ -18,13 +21,20 @@ from refdiff.zarr_chunks import ChunkReader
 SHAPE, INNER, SHARD = (5, 4, 3), (2, 2, 3), (4, 4, 3)
 
 
-def _write(root: Path, codec: Any, sharded: bool = True, empty: bool = True, level: int = 3) -> np.ndarray:
+def _write(
+    root: Path,
+    codec: Any,
+    sharded: bool = True,
+    empty: bool = True,
+    level: int = 3,
+    inner: tuple[int, ...] = INNER,
+) -> np.ndarray:
     values = np.random.default_rng(0).normal(size=SHAPE).astype(np.float16)
     values[:2, :2] = 0
     array = zarr.create_array(
         root / "x",
         shape=SHAPE,
-        chunks=INNER,
+        chunks=inner,
         shards=SHARD if sharded else None,
         dtype="float16",
         compressors=codec(level),
@@ -45,8 +55,9 @@ CODECS = {
 @pytest.mark.parametrize("codec", sorted(CODECS))
 @pytest.mark.parametrize("level", [-5, 3])
 @pytest.mark.parametrize("empty", [True, False], ids=["written", "left-out"])
-def test_points_of_a_shard(tmp_path: Path, codec: str, level: int, empty: bool) -> None:
-    values = _write(tmp_path, CODECS[codec], empty=empty, level=level)
+@pytest.mark.parametrize("inner", [(1, 1, 3), (2, 2, 3)])
+def test_points_of_a_shard(tmp_path: Path, codec: str, level: int, empty: bool, inner: tuple[int, ...]) -> None:
+    values = _write(tmp_path, CODECS[codec], empty=empty, level=level, inner=inner)
     reader = ChunkReader(LocalFolder(tmp_path), "x")
     first, second = np.array([3, 0, 0, 1, 3]), np.array([1, 0, 3, 1, 1])
     np.testing.assert_array_equal(reader.take(0, first, second), values[first, second])
@@ -63,10 +74,23 @@ def test_chunks_without_shards(tmp_path: Path) -> None:
     np.testing.assert_array_equal(reader.read_chunk(2, 0), values[6:])
 
 
-@given(place=st.floats(0, 1, exclude_max=True), bit=st.integers(0, 7), sharded=st.booleans())
-def test_any_flipped_bit_is_found(tmp_path_factory: pytest.TempPathFactory, place: float, bit: int, sharded: bool):
+@given(
+    place=st.floats(0, 1, exclude_max=True),
+    bit=st.integers(0, 7),
+    sharded=st.booleans(),
+    codec=st.sampled_from(["zstd", "crc32c"]),
+    inner=st.sampled_from([INNER, (1, 1, 3)]),
+)
+def test_any_flipped_bit_is_found(
+    tmp_path_factory: pytest.TempPathFactory,
+    place: float,
+    bit: int,
+    sharded: bool,
+    codec: str,
+    inner: tuple[int, ...],
+):
     root = tmp_path_factory.mktemp("flip")
-    values = _write(root, CODECS["zstd"], sharded)
+    values = _write(root, CODECS[codec], sharded, inner=inner if sharded else INNER)
     file = root / "x/c/0/0/0"
     content = bytearray(file.read_bytes())
     content[int(len(content) * place)] ^= 1 << bit
@@ -78,13 +102,50 @@ def test_any_flipped_bit_is_found(tmp_path_factory: pytest.TempPathFactory, plac
     assert values.any()
 
 
+@pytest.mark.parametrize("codec", sorted(CODECS))
 @pytest.mark.parametrize("length", [0, 3, 40, -1])
-def test_a_torn_shard_is_found(tmp_path: Path, length: int) -> None:
-    _write(tmp_path, CODECS["zstd"])
+def test_a_torn_shard_is_found(tmp_path: Path, length: int, codec: str) -> None:
+    _write(tmp_path, CODECS[codec])
     file = tmp_path / "x/c/0/0/0"
     file.write_bytes(file.read_bytes()[:length])
     with pytest.raises(ShardCorruptError, match="shard is damaged"):
         ChunkReader(LocalFolder(tmp_path), "x").take(0, np.array([3]), np.array([3]))
+
+
+@pytest.mark.parametrize("codec", sorted(CODECS))
+@pytest.mark.parametrize("inner", [(1, 1, 3), (2, 2, 3)])
+def test_a_shard_with_a_hole_before_a_whole_index_is_found(tmp_path: Path, codec: str, inner: tuple[int, ...]) -> None:
+    _write(tmp_path, CODECS[codec], inner=inner)
+    file, index = tmp_path / "x/c/0/0/0", 16 * (16 // (inner[0] * inner[1])) + 4
+    content = file.read_bytes()
+    file.write_bytes(content[-index:])
+    points = np.arange(16)
+    with pytest.raises(ShardCorruptError, match="shard is damaged"):
+        ChunkReader(LocalFolder(tmp_path), "x").take(0, points // 4, points % 4)
+
+
+def test_a_shard_that_vanished_is_named(tmp_path: Path) -> None:
+    _write(tmp_path, CODECS["crc32c"])
+    reader = ChunkReader(LocalFolder(tmp_path), "x")
+    (tmp_path / "x/c/0/0/0").unlink()
+    with pytest.raises(ShardCorruptError, match=r"x/c/0/0/0: cannot be read \(No such file"):
+        reader.take(0, np.array([3]), np.array([3]))
+
+
+class CutWhileRead(LocalFolder):
+    """A folder whose shard another process cuts after its index was read."""
+
+    def read_into(self, name: str, pieces: Iterable[tuple[int, NDArray[np.uint8]]]) -> Iterator[int]:
+        """Cut the file, then read."""
+        os.truncate(f"{self.where}/{name}", 10)
+        return super().read_into(name, pieces)
+
+
+@pytest.mark.parametrize("codec", sorted(CODECS))
+def test_a_shard_that_is_cut_while_it_is_read_is_found(tmp_path: Path, codec: str) -> None:
+    _write(tmp_path, CODECS[codec], inner=(1, 1, 3))
+    with pytest.raises(ShardCorruptError, match="it ends before its chunks do"):
+        ChunkReader(CutWhileRead(tmp_path), "x").take(0, np.array([3]), np.array([3]))
 
 
 @pytest.mark.parametrize(

@@ -106,7 +106,7 @@ class RemoteSource:
                 name, starts=[first for first, _ in wanted], lengths=[memory.size for _, memory in wanted]
             )
         for content, (_, memory) in zip(found, wanted, strict=True):
-            memory[: len(content)] = np.frombuffer(content, np.uint8)
+            memory[: len(content)] = np.frombuffer(memoryview(content), np.uint8)
             yield len(content)
 
     @contextmanager

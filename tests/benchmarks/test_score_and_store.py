@@ -13,7 +13,7 @@ ROOT = Path(__file__).parents[2]
 
 ROWS = {
     "score": ("pool_masks", "fuse_scores ref-diff-plus", "sweep, 5 weightings"),
-    "store": ("1 x 1, -5", "16 x 16, 3"),
+    "store": ("1 x 1, null", "16 x 16, null"),
 }
 
 

@@ -65,6 +65,11 @@ def test_damage_in_the_bucket_is_named_and_left_there(uploaded: Path, capsys: py
         obstore.put(bucket, SHARD, content)
 
 
+def test_an_attention_store_is_read_where_it_lies(uploaded: Path):
+    here, there = AttentionStore.open(uploaded), AttentionStore.open(RemoteSource(ADDRESS))
+    np.testing.assert_array_equal(there.read(5).maps[8, 8], here.read(5).maps[8, 8])
+
+
 def test_zarr_reads_it_as_the_readme_shows(uploaded: Path):
     group = zarr.open_group(ObjectStore(open_bucket(), read_only=True), mode="r")
     maps = np.asarray(group["cross_8x8"][5, 0])  # pyright: ignore[reportIndexIssue, reportArgumentType]
