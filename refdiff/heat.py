@@ -4,7 +4,7 @@ The grid is that of the finest map that a readout uses; coarser maps are brought
 lies on the square canvas; the photo is the part of the canvas that its `SquareFrame` says.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -15,13 +15,12 @@ from PIL import Image
 from refdiff.attention import CrossMaps, MapKey
 from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
 from refdiff.geometry import SquareFrame
+from refdiff.heat_levels import FILTERS, photo_levels
 from refdiff.mask_runs import MaskRuns, separable_sums
 from refdiff.readout import ReadoutSettings, Upsampling, pick_maps
 
 # Keeps a constant map from dividing by zero. The paper has an epsilon without a value; this is the released code's.
 EPSILON = 1e-8
-
-_FILTERS = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +82,7 @@ def photo_heat(grid: NDArray[np.float64], readout: ReadoutSettings, frame: Squar
     """
     if readout.round_to_8_bit:
         # Cut, not rounded, as a cast to 8 bit does.
-        levels = _resize_levels((grid * 255).astype(np.uint8), frame, readout.upsampling)
+        levels = next(grid_levels(grid[None], readout, frame)).T
         # The same value for the same level, so 256 of them are worked out instead of every pixel's.
         low, high = int(levels.min()), int(levels.max())
         values = np.arange(256) / 255
@@ -95,6 +94,22 @@ def photo_heat(grid: NDArray[np.float64], readout: ReadoutSettings, frame: Squar
     if readout.normalize == "minmax_each":
         photo = stretch(photo)
     return np.clip(photo, 0.0, 1.0).astype(np.float32)
+
+
+def grid_levels(
+    grids: NDArray[np.float64], readout: ReadoutSettings, frame: SquareFrame
+) -> Iterator[NDArray[np.uint8]]:
+    """The photo's levels of grids `[n h w]` in 8 bit, uint8 `[W H]` each (see `photo_levels`)."""
+    # Cut, not rounded, as a cast to 8 bit does.
+    return photo_levels((grids * 255).astype(np.uint8), frame, readout.upsampling)
+
+
+def level_factor(levels: NDArray[np.uint8], readout: ReadoutSettings) -> float:
+    """How much heat of a photo a level of it is: `photo_heat` is this times the level, but for a constant."""
+    if readout.normalize != "minmax_each":
+        return 1 / 255
+    span = (int(levels.max()) - int(levels.min())) / 255
+    return 1 / 255 / (span + EPSILON) if span else 0.0
 
 
 def grid_heat(
@@ -232,7 +247,7 @@ def resampling_matrix(cells: int, pixels: int, upsampling: Upsampling) -> NDArra
     Pixel centres are halves (torch's align_corners=False); going to fewer pixels averages instead of skipping.
     """
     identity = Image.fromarray(np.eye(cells, dtype=np.float32))
-    matrix = np.array(identity.resize((cells, pixels), _FILTERS[upsampling]), dtype=np.float32)
+    matrix = np.array(identity.resize((cells, pixels), FILTERS[upsampling]), dtype=np.float32)
     matrix.flags.writeable = False
     return matrix
 
@@ -273,17 +288,3 @@ def _seen_cells(
     """Rows and columns of the grid that some pixel of the photo sees, as `np.ix_` gives them."""
     rows, columns = photo_matrices(frame, height, width, upsampling)
     return np.flatnonzero(rows.any(axis=0))[:, None], np.flatnonzero(columns.any(axis=0))[None]
-
-
-def _resize_levels(levels: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling) -> NDArray[np.uint8]:
-    """The photo's part of `levels` resized to the square canvas in 8 bit."""
-    across, down = levels.shape[1] / frame.square_width, levels.shape[0] / frame.square_height
-    columns = (frame.left * across, min((frame.left + frame.width) * across, levels.shape[1]))
-    rows = (frame.top * down, min((frame.top + frame.height) * down, levels.shape[0]))
-    # Along the rows first, cut to 8 bit, then along the columns: as Pillow resizes the whole square, which for a
-    # long thin photo would not fit in memory.
-    wide = Image.fromarray(levels).resize(
-        (frame.width, levels.shape[0]), _FILTERS[upsampling], box=(columns[0], 0, columns[1], levels.shape[0])
-    )
-    resized = wide.resize((frame.width, frame.height), _FILTERS[upsampling], box=(0, rows[0], frame.width, rows[1]))
-    return np.asarray(resized)

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import ArtifactMissingError
-from refdiff.fusion.scores import pooled_contrasts, runs_contrast
+from refdiff.fusion.scores import levels_contrast, pooled_contrasts, runs_contrast
 from refdiff.geometry import CanvasMode, SquareFrame
-from refdiff.heat import PooledMasks, is_linear, photo_heat, pool_photo
-from refdiff.mask_runs import MaskRuns, decode_runs
+from refdiff.heat import PooledMasks, grid_levels, is_linear, level_factor, photo_heat, pool_photo
+from refdiff.mask_runs import MaskRuns, cut_runs, decode_runs
 from refdiff.pooled_store import PooledStore
 from refdiff.proposals.tables import ProposalTable
 from refdiff.readout import ReadoutSettings
@@ -54,7 +54,14 @@ class CandidateMasks:
         if pool and is_linear(readout):
             return pooled_contrasts(grids, self._pooled_to(grids.shape[1], grids.shape[2], readout))
         runs = self._decoded()
-        scores = [runs_contrast(photo_heat(grid, readout, self.frame), runs) for grid in grids]
+        if readout.round_to_8_bit:
+            cuts = cut_runs(runs)
+            scores = [
+                levels_contrast(levels, level_factor(levels, readout), runs, cuts)
+                for levels in grid_levels(grids, readout, self.frame)
+            ]
+        else:
+            scores = [runs_contrast(photo_heat(grid, readout, self.frame), runs) for grid in grids]
         return np.array(scores).reshape(len(grids), len(self.rows))
 
     def _decoded(self) -> MaskRuns:

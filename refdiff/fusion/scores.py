@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from refdiff.errors import DegenerateMaskError, MaskError
 from refdiff.fusion.settings import MethodSettings, TextMix
 from refdiff.heat import PooledMasks
-from refdiff.mask_runs import MaskRuns, run_sums
+from refdiff.mask_runs import MaskRuns, RunCuts, level_sums, run_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +85,23 @@ def runs_contrast(heat: NDArray[np.floating], runs: MaskRuns) -> NDArray[np.floa
     """
     inside = run_sums(runs, heat)
     return _contrast(inside, float(heat.sum(dtype=np.float64)), runs.area, heat.size)
+
+
+def levels_contrast(levels: NDArray[np.uint8], factor: float, runs: MaskRuns, cuts: RunCuts) -> NDArray[np.float64]:
+    """`attention_contrast` of heat in 8 bit, from sums of whole numbers.
+
+    Args:
+        levels: `[W H]`, the photo column by column (see `refdiff.heat.grid_levels`).
+        factor: What a level is worth (see `refdiff.heat.level_factor`).
+        runs: The masks.
+        cuts: Theirs.
+
+    Raises:
+        MaskError: Masks and levels differ in size.
+        DegenerateMaskError: A mask is empty or covers the whole photo.
+    """
+    inside, total = level_sums(runs, cuts, levels)
+    return factor * _contrast(inside, float(total), runs.area, levels.size)
 
 
 def pooled_contrasts(grids: NDArray[np.floating], pooled: PooledMasks) -> NDArray[np.float64]:
