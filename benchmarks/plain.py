@@ -47,12 +47,18 @@ class WrittenOut:
             rows.unflatten(2, (attn.heads, -1)).transpose(1, 2)
             for rows in (attn.to_q(hidden_states), attn.to_k(text), attn.to_v(text))
         )
-        logits = (q.float() @ k.float().transpose(2, 3)) / q.shape[-1] ** 0.5
+        q, k = widen(q), widen(k)
+        logits = (q @ k.transpose(2, 3)) / q.shape[-1] ** 0.5
         probabilities = torch.softmax(logits, dim=3)
         if is_cross:
             self.logits[self.name] = logits.mean(1).transpose(1, 2)
             self.probabilities[self.name] = probabilities.mean(1).transpose(1, 2)
         return attn.to_out[0]((probabilities.to(v.dtype) @ v).transpose(1, 2).flatten(2))
+
+
+def widen(values: torch.Tensor) -> torch.Tensor:
+    """In float32, or in float64 where the U-Net runs in it."""
+    return values.to(torch.promote_types(values.dtype, torch.float32))
 
 
 @contextmanager
@@ -98,9 +104,11 @@ def run_schedule(
 
         def run_unet(timestep: int, text: torch.Tensor) -> tuple[torch.Tensor, Maps]:
             prediction = model.unet(
-                latents.to(model.dtype), torch.tensor(timestep, device=latents.device), encoder_hidden_states=text
+                latents.to(model.dtype),
+                torch.tensor(timestep, device=latents.device),
+                encoder_hidden_states=text.to(model.dtype),
             ).sample
-            return prediction.float(), dict(maps_now)
+            return widen(prediction), dict(maps_now)
 
         for step, run in enumerate(plan.runs):
             if run.noised_at is not None:
@@ -139,7 +147,7 @@ def capture_plainly(
         tokens = slice(1, 1 + extractor.count_tokens(sentence))
         blocks = {
             size: np.stack(
-                [found[key.step][key.layer][0, tokens].unflatten(1, size).float().cpu().numpy() for key in keys], axis=1
+                [found[key.step][key.layer][0, tokens].unflatten(1, size).cpu().numpy() for key in keys], axis=1
             )
             for size, keys in plan.cross_keys.items()
         }
