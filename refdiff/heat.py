@@ -98,13 +98,13 @@ def photo_heat(grid: NDArray[np.float64], readout: ReadoutSettings, frame: Squar
 
 def grid_levels(
     grids: NDArray[np.float64], readout: ReadoutSettings, frame: SquareFrame
-) -> Iterator[NDArray[np.uint8]]:
-    """The photo's levels of grids `[n h w]` in 8 bit, uint8 `[W H]` each (see `photo_levels`)."""
+) -> Iterator[NDArray[np.int16]]:
+    """The photo's levels of grids `[n h w]` in 8 bit, int16 `[W H]` each (see `photo_levels`)."""
     # Cut, not rounded, as a cast to 8 bit does.
     return photo_levels((grids * 255).astype(np.uint8), frame, readout.upsampling)
 
 
-def level_factor(levels: NDArray[np.uint8], readout: ReadoutSettings) -> float:
+def level_factor(levels: NDArray[np.int16], readout: ReadoutSettings) -> float:
     """How much heat of a photo a level of it is: `photo_heat` is this times the level, but for a constant."""
     if readout.normalize != "minmax_each":
         return 1 / 255

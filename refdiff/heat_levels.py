@@ -35,7 +35,7 @@ class _Band:
     weights: NDArray[np.float64]
 
 
-def photo_levels(grids: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling) -> Iterator[NDArray[np.uint8]]:
+def photo_levels(grids: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsampling) -> Iterator[NDArray[np.int16]]:
     """The photo's part of grids that are resized to the square canvas in 8 bit.
 
     Args:
@@ -44,27 +44,24 @@ def photo_levels(grids: NDArray[np.uint8], frame: SquareFrame, upsampling: Upsam
         upsampling: Pillow's filter.
 
     Yields:
-        For each grid uint8 `[W H]`: the photo column by column, as masks are coded. The next one takes its memory.
+        For each grid int16 `[W H]` in 0 to 255: the photo column by column, as masks are coded. The next one takes its
+        memory.
     """
     height, width = grids.shape[1:]
     columns = _weights(width, frame.square_width, frame.left, frame.width, upsampling)
     bands = _bands(height, frame.square_height, frame.top, frame.height, frame.width, upsampling)
-    levels = np.empty((frame.width, frame.height), np.uint8)
+    levels = np.empty((frame.width, frame.height), np.int16)
     scratch = np.empty(frame.width * max(band.behind - band.first for band in bands))
     for grid in grids:
-        wide = _cut(columns @ grid.T.astype(np.float64)).astype(np.uint8).astype(np.float64)
+        # Half a level more, and cut: rounded as Pillow rounds. What a filter shoots over 8 bit fits 16.
+        wide = np.clip(columns @ grid.T.astype(np.float64) + 0.5, 0.0, 255.0).astype(np.uint8).astype(np.float64)
         for band in bands:
             rows = band.behind - band.first
             values = scratch[: frame.width * rows].reshape(frame.width, rows)
             np.matmul(wide[:, band.cells], band.weights, out=values)
-            levels[:, band.first : band.behind] = _cut(values)
-        yield levels
-
-
-def _cut(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values that a cast to 8 bit rounds as Pillow does, in their own memory."""
-    values += 0.5
-    return np.clip(values, 0.0, 255.0, out=values)
+            values += 0.5
+            levels[:, band.first : band.behind] = values
+        yield np.clip(levels, 0, 255, out=levels)
 
 
 @lru_cache(maxsize=32)

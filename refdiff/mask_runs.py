@@ -95,7 +95,7 @@ def cut_runs(runs: MaskRuns) -> RunCuts:
     return RunCuts(bounds[:-1], where[: len(runs.start)], where[len(runs.start) :])
 
 
-def level_sums(runs: MaskRuns, cuts: RunCuts, levels: NDArray[np.uint8]) -> tuple[NDArray[np.int64], int]:
+def level_sums(runs: MaskRuns, cuts: RunCuts, levels: NDArray[np.int16]) -> tuple[NDArray[np.int64], int]:
     """Exact sum of `levels` inside each mask, int64 `[n]`, and over the whole photo.
 
     Args:

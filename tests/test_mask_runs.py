@@ -27,7 +27,7 @@ def test_sums_are_those_of_the_pixels(masks: np.ndarray, seed: int) -> None:
 @given(stacks, st.integers(0, 99))
 def test_sums_of_levels_are_exact(masks: np.ndarray, seed: int) -> None:
     _, height, width = masks.shape
-    levels = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.uint8)
+    levels = np.random.default_rng(seed).integers(0, 256, (height, width)).astype(np.int16)
     runs = decode_runs(encode_masks(masks), height, width)
     sums, total = level_sums(runs, cut_runs(runs), np.ascontiguousarray(levels.T))
     assert sums.tolist() == (masks * levels.astype(int)).sum(axis=(1, 2)).tolist()
@@ -36,7 +36,7 @@ def test_sums_of_levels_are_exact(masks: np.ndarray, seed: int) -> None:
 
 def test_no_masks() -> None:
     runs = decode_runs([], 3, 4)
-    assert level_sums(runs, cut_runs(runs), np.ones((4, 3), np.uint8))[0].shape == (0,)
+    assert level_sums(runs, cut_runs(runs), np.ones((4, 3), np.int16))[0].shape == (0,)
     assert run_sums(runs, np.ones((3, 4))).shape == (0,)
     assert separable_sums(runs, np.ones((3, 2)), np.ones((4, 2))).shape == (0, 2, 2)
 
@@ -52,4 +52,4 @@ def test_values_of_another_size_are_refused() -> None:
     with pytest.raises(MaskError, match=r"expected \[4, 3\] pixels, got \[3, 4\]"):
         run_sums(runs, np.ones((4, 3)))
     with pytest.raises(MaskError, match=r"expected \[4, 3\] pixels, got \[3, 4\]"):
-        level_sums(runs, cut_runs(runs), np.ones((3, 4), np.uint8))
+        level_sums(runs, cut_runs(runs), np.ones((3, 4), np.int16))

@@ -87,7 +87,7 @@ def runs_contrast(heat: NDArray[np.floating], runs: MaskRuns) -> NDArray[np.floa
     return _contrast(inside, float(heat.sum(dtype=np.float64)), runs.area, heat.size)
 
 
-def levels_contrast(levels: NDArray[np.uint8], factor: float, runs: MaskRuns, cuts: RunCuts) -> NDArray[np.float64]:
+def levels_contrast(levels: NDArray[np.int16], factor: float, runs: MaskRuns, cuts: RunCuts) -> NDArray[np.float64]:
     """`attention_contrast` of heat in 8 bit, from sums of whole numbers.
 
     Args:
