@@ -6,15 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers.models.attention import FeedForward
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
-from diffusers.models.resnet import ResnetBlock2D
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from refdiff.device import choose_device
+from refdiff.diffusion.compiling import compile_parts
 from refdiff.diffusion.schedule import Prediction
 from refdiff.diffusion.settings import Dtype
 from refdiff.errors import ModelError, ParameterError
@@ -35,8 +34,6 @@ _WEIGHTS: dict[str, Any] = {"use_safetensors": True}
 _DIFFUSERS: dict[str, Any] = {"low_cpu_mem_usage": False, **_WEIGHTS}
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
-
-_WIDTHS_COMPILED = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,28 +121,24 @@ def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype
     return DiffusionModel(identity, unet, vae, text_encoder, tokenizer, alphas, prediction, place, number)
 
 
-def prepare_unet(model: DiffusionModel, compile_parts: bool) -> None:
+def prepare_unet(model: DiffusionModel, with_compiling: bool) -> None:
     """Lay out and compile a U-Net for speed; values move by last bits.
 
     On an accelerator in half precision convolutions want channels last. On a CPU that brought nothing that could be
-    told from noise (benchmarks/README.md), so the layout stays. Compiled are residual blocks and feed-forward layers:
-    their norms, activations and sums run as one kernel each, and what is read, shared or cut short lies outside of
-    them. The number of rows is a symbol in the compiled code, so that batches of other sizes compile nothing anew.
+    told from noise (benchmarks/README.md), so the layout stays.
 
     Args:
         model: What `load_model` gave; changed in place.
-        compile_parts: Whether to compile; the compiling itself happens in the first passes.
+        with_compiling: Whether to compile (see `compile_parts`).
+
+    Raises:
+        ModelError: It is to be compiled, and nothing can be compiled here.
     """
     unet: Any = model.unet
     if model.device.type == "cuda" and model.dtype != torch.float32:
         unet.to(memory_format=torch.channels_last)
-    if not compile_parts:
-        return
-    # One for each combination of widths: by default a function is compiled eight times and then given up.
-    torch.compiler.config.recompile_limit = _WIDTHS_COMPILED
-    parts: list[Any] = [part for part in unet.modules() if isinstance(part, (ResnetBlock2D, FeedForward))]
-    for part in parts:
-        part.forward = torch.compile(part.forward, dynamic=True)
+    if with_compiling:
+        compile_parts(unet, model.device)
 
 
 def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:
