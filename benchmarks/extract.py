@@ -1,11 +1,8 @@
 """`python -m benchmarks.extract`: what extracting attention costs, against the plain path in the same process."""
 
 import argparse
-import os
-import platform
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -13,11 +10,12 @@ from typing import Any
 import numpy as np
 import torch
 from rich.console import Console
-from rich.table import Table
 
+from benchmarks.extract_table import Row, describe_machine, make_operations_table, make_table
 from benchmarks.machine import Cost, matrix_peak, measure
-from benchmarks.operations import Operations, count_operations
+from benchmarks.operations import count_operations
 from benchmarks.plain import capture_plainly
+from benchmarks.schedules import PHOTO_HW, SCHEDULES, SENTENCES, make_capture
 from benchmarks.sd15 import FULL_WIDTH, write_pipeline
 from refdiff.attention import CrossMaps
 from refdiff.command import run_command
@@ -27,46 +25,7 @@ from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
-from refdiff.params import parse_section
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
-
-SENTENCES = (
-    "the red ring on the left",
-    "the blue star",
-    "the small green circle above the square",
-    "the orange ring under the red diamond",
-    "the square",
-    "the large yellow triangle on the right",
-    "the purple heart at the top",
-)
-PHOTO_HW = (480, 640)
-
-# Rows of params.yaml's `captures`, but for the canvas; the maps are those of canvas/32 in both.
-_COMMON: dict[str, Any] = {
-    "canvas_mode": "letterbox",
-    "negative_prompt": "",
-    "self_layers": [],
-}
-SCHEDULES: dict[str, dict[str, Any]] = {
-    "released": {
-        **_COMMON,
-        "schedule": {"kind": "img2img", "steps": 20, "strength": 0.1},
-        "guidance": 9.0,
-        "quantity": "logits",
-        "guided_maps": True,
-        "prompt_suffix": ", ",
-        "sample_posterior": True,
-    },
-    "paper": {
-        **_COMMON,
-        "schedule": {"kind": "single", "timesteps": [2]},
-        "guidance": 1.0,
-        "quantity": "probabilities",
-        "guided_maps": False,
-        "prompt_suffix": "",
-        "sample_posterior": False,
-    },
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,36 +55,6 @@ class Plan:
     batch: int | Any
     compile: bool
     repeats: int
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One line of the table; costs are those of the fastest measurement."""
-
-    canvas_px: int
-    schedule: str
-    path: str
-    sentences: int
-    cost: Cost
-    operations: Operations
-    stored_bytes: float
-    peak: float
-
-    @property
-    def rate(self) -> float:
-        """Sentences a second."""
-        return self.sentences / self.cost.seconds
-
-    @property
-    def share(self) -> float:
-        """Operations a second, of the machine's own matrix product."""
-        return self.operations.total * self.rate / self.peak
-
-
-def make_capture(schedule: str, canvas_px: int) -> CaptureSettings:
-    """A row of `captures` that keeps the maps of canvas/32."""
-    row = {**SCHEDULES[schedule], "canvas_px": canvas_px, "cross_layers": {"map_px": [canvas_px // 32]}}
-    return parse_section(CaptureSettings, row, schedule)
 
 
 def measure_all(plan: Plan) -> list[Row]:
@@ -194,52 +123,6 @@ def stored_bytes(extractor: AttentionExtractor, capture: CaptureSettings, maps: 
         writer = AttentionWriter(Path(folder), layout, {"capture": {}})
         files = writer.write_shard(0, maps, {})
         return sum((Path(folder) / name).stat().st_size for name in files) / len(maps)
-
-
-def make_table(rows: Sequence[Row]) -> Table:
-    """The rows, each plain one with the ratio to the one above it."""
-    table = Table()
-    for name in ("canvas", "schedule", "path", "sentences/s", "ratio", "rows", "TFLOP", "of peak", "peak MB", "kB"):
-        table.add_column(name, justify="left" if name in ("schedule", "path") else "right")
-    for index, row in enumerate(rows):
-        ratio = f"{row.rate / rows[index + 1].rate:.1f}" if row.path == "refdiff" else ""
-        table.add_row(
-            str(row.canvas_px),
-            row.schedule,
-            row.path,
-            f"{row.rate:.3g}",
-            ratio,
-            f"{row.operations.rows:.2f}",
-            f"{row.operations.total / 1e12:.3g}",
-            f"{row.share:.0%}",
-            f"{row.cost.peak_bytes / 1e6:.0f}",
-            f"{row.stored_bytes / 1e3:.1f}",
-        )
-    return table
-
-
-def make_operations_table(canvases: Sequence[int], photos: int, batch: int) -> Table:
-    """Operations of the real SD 1.5, counted without computing."""
-    table = Table(title="SD 1.5 at its own width: TFLOP a sentence, counted without computing")
-    for name in ("canvas", "schedule", "path", "VAE", "U-Net", "total", "rows", "ratio"):
-        table.add_column(name, justify="left" if name in ("schedule", "path") else "right")
-    for canvas_px in canvases:
-        for schedule in SCHEDULES:
-            both = count_operations(FULL_WIDTH, make_capture(schedule, canvas_px), photos, len(SENTENCES), batch)
-            for path, cost in zip(("refdiff", "plain"), both, strict=True):
-                parts = [f"{value / 1e12:.2f}" for value in (cost.vae, cost.unet, cost.total)]
-                ratio = f"{both[1].total / cost.total:.2f}" if path == "refdiff" else ""
-                table.add_row(str(canvas_px), schedule, path, *parts, f"{cost.rows:.2f}", ratio)
-    return table
-
-
-def describe_machine(device: torch.device, peak: float, dtype: str) -> str:
-    """One line: what the figures were measured on."""
-    if device.type == "cuda":
-        name = torch.cuda.get_device_name(device)
-    else:
-        name = f"{platform.machine()} CPU, {torch.get_num_threads()} threads of {os.cpu_count()} cores"
-    return f"{date.today()}, {name}, torch {torch.__version__}, {dtype}: matrix product {peak / 1e12:.3g} TFLOP/s"
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> tuple[Plan, bool]:

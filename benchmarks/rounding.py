@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.extract import PHOTO_HW, SCHEDULES, SENTENCES
 from benchmarks.plain import capture_plainly
+from benchmarks.schedules import PHOTO_HW, SCHEDULES, SENTENCES
 from benchmarks.sd15 import write_pipeline
 from benchmarks.table import print_rows
 from refdiff.attention import CrossMaps

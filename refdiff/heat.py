@@ -1,45 +1,24 @@
-"""Heat maps from stored attention, and masks pooled to the attention grid, so that scores need no upsampling.
+"""Heat maps from stored attention.
 
 The grid is that of the finest map that a readout uses; coarser maps are brought to it before they are averaged. A grid
 lies on the square canvas; the photo is the part of the canvas that its `SquareFrame` says.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from refdiff.attention import CrossMaps, MapKey
-from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
+from refdiff.errors import ShardCorruptError, StoreMismatchError
 from refdiff.geometry import SquareFrame
-from refdiff.heat_levels import FILTERS, photo_levels
-from refdiff.mask_runs import MaskRuns, separable_sums
+from refdiff.heat_levels import photo_levels
 from refdiff.readout import ReadoutSettings, Upsampling, pick_maps
+from refdiff.upsampling import photo_matrices, resampling_matrix
 
 # Keeps a constant map from dividing by zero. The paper has an epsilon without a value; this is the released code's.
 EPSILON = 1e-8
-
-
-@dataclass(frozen=True, slots=True)
-class PooledMasks:
-    """Masks of one photo brought to the attention grid by the transpose of the upsampling.
-
-    The sum of an upsampled grid inside mask i is the sum of `inside[i] * grid`.
-
-    Attributes:
-        inside: float32 `[n h w]`, each mask pooled; the sum of `inside[i]` is its area.
-        everything: float32 `[h w]`, the whole photo pooled.
-        area: int64 `[n]`, pixels of each mask.
-        pixels: Pixels of the photo.
-    """
-
-    inside: NDArray[np.float32]
-    everything: NDArray[np.float32]
-    area: NDArray[np.int64]
-    pixels: int
 
 
 def heat_map(
@@ -193,63 +172,6 @@ def is_linear(readout: ReadoutSettings) -> bool:
     Rounding, the overshoot of Lanczos (clipped) and a second stretch on the photo are not linear.
     """
     return readout.upsampling == "bilinear" and not readout.round_to_8_bit and readout.normalize == "mean_then_minmax"
-
-
-def pool_masks(runs: MaskRuns, frame: SquareFrame, height: int, width: int, upsampling: Upsampling) -> PooledMasks:
-    """Pool masks to a grid of `height` x `width` cells.
-
-    Args:
-        runs: Masks of the photo's size.
-        frame: Where the photo lies on the square canvas.
-        height: Rows of the grid.
-        width: Columns of the grid.
-        upsampling: The upsampling whose transpose pools.
-
-    Raises:
-        MaskError: The masks are not of the photo's size.
-
-    Source: design.md 4: <upsampled heat, mask> = <heat, pooled mask>.
-    """
-    if (runs.height, runs.width) != (frame.height, frame.width):
-        raise MaskError(
-            f"masks: expected {frame.height} x {frame.width}, got {runs.height} x {runs.width}; "
-            "make the proposals again"
-        )
-    rows, columns = photo_matrices(frame, height, width, upsampling)
-    everything = pool_photo(frame, height, width, upsampling)
-    return PooledMasks(separable_sums(runs, rows, columns), everything, runs.area, runs.height * runs.width)
-
-
-@lru_cache(maxsize=64)
-def pool_photo(frame: SquareFrame, height: int, width: int, upsampling: Upsampling) -> NDArray[np.float32]:
-    """The whole photo pooled to a grid of `height` x `width` cells, float32 `[height width]`."""
-    rows, columns = photo_matrices(frame, height, width, upsampling)
-    return np.outer(rows.sum(axis=0), columns.sum(axis=0))
-
-
-def photo_matrices(
-    frame: SquareFrame, height: int, width: int, upsampling: Upsampling
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """The upsampling of a grid to the photo as two matrices: photo = rows @ grid @ columns.T.
-
-    Returns:
-        rows float32 `[H height]`, columns float32 `[W width]`; borders of the canvas are cropped.
-    """
-    rows = resampling_matrix(height, frame.square_height, upsampling)
-    columns = resampling_matrix(width, frame.square_width, upsampling)
-    return rows[frame.top : frame.top + frame.height], columns[frame.left : frame.left + frame.width]
-
-
-@lru_cache(maxsize=64)
-def resampling_matrix(cells: int, pixels: int, upsampling: Upsampling) -> NDArray[np.float32]:
-    """Resampling of `cells` values to `pixels`, float32 `[pixels cells]`, rows sum to 1.
-
-    Pixel centres are halves (torch's align_corners=False); going to fewer pixels averages instead of skipping.
-    """
-    identity = Image.fromarray(np.eye(cells, dtype=np.float32))
-    matrix = np.array(identity.resize((cells, pixels), FILTERS[upsampling]), dtype=np.float32)
-    matrix.flags.writeable = False
-    return matrix
 
 
 def stretch(

@@ -17,8 +17,7 @@ from PIL import Image
 
 from refdiff.geometry import SquareFrame
 from refdiff.readout import Upsampling
-
-FILTERS = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
+from refdiff.upsampling import FILTERS
 
 # Fixed point of Pillow's resize of 8-bit images (`PRECISION_BITS`, libImaging/Resample.c).
 _UNIT = 1 << 22

@@ -18,8 +18,9 @@ from zarr.codecs import ZstdCodec
 from refdiff.attention_store import AttentionStore
 from refdiff.dataset.tables import Dataset
 from refdiff.geometry import CanvasMode, square_frame
-from refdiff.heat import grid_size, is_linear, pool_masks
+from refdiff.heat import grid_size, is_linear
 from refdiff.layout import SplitLayout
+from refdiff.mask_pooling import pool_masks
 from refdiff.mask_runs import decode_runs
 from refdiff.pooled_store import ARTIFACT, grid_name
 from refdiff.proposals.tables import ProposalTable

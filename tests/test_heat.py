@@ -14,13 +14,12 @@ from refdiff.heat import (
     heat_map,
     is_linear,
     level_factor,
-    photo_matrices,
-    pool_masks,
-    resampling_matrix,
 )
+from refdiff.mask_pooling import pool_masks
 from refdiff.mask_runs import cut_runs, decode_runs
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import encode_masks
+from refdiff.upsampling import photo_matrices, resampling_matrix
 from tests.parity_cases import NAMES, load_case
 
 PAPER = ReadoutSettings(

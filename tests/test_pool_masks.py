@@ -10,7 +10,7 @@ import pytest
 from refdiff.dataset.tables import read_dataset
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
 from refdiff.geometry import square_frame
-from refdiff.heat import pool_masks
+from refdiff.mask_pooling import pool_masks
 from refdiff.mask_runs import decode_runs
 from refdiff.pool_masks import FILE_BYTES, Grid, grids_in_use, write_pooled
 from refdiff.pooled_store import PooledStore

@@ -6,7 +6,8 @@ from numpy.typing import NDArray
 from refdiff.errors import ArtifactMissingError
 from refdiff.fusion.scores import levels_contrast, pooled_contrasts, runs_contrast
 from refdiff.geometry import CanvasMode, SquareFrame
-from refdiff.heat import PooledMasks, grid_levels, is_linear, level_factor, photo_heat, pool_photo
+from refdiff.heat import grid_levels, is_linear, level_factor, photo_heat
+from refdiff.mask_pooling import PooledMasks, pool_photo
 from refdiff.mask_runs import MaskRuns, cut_runs, decode_runs
 from refdiff.pooled_store import PooledStore
 from refdiff.proposals.tables import ProposalTable

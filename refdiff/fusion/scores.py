@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from refdiff.errors import DegenerateMaskError, MaskError
 from refdiff.fusion.settings import MethodSettings, TextMix
-from refdiff.heat import PooledMasks
+from refdiff.mask_pooling import PooledMasks
 from refdiff.mask_runs import MaskRuns, RunCuts, level_sums, run_sums
 
 

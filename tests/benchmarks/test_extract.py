@@ -4,8 +4,10 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from benchmarks.extract import SENTENCES, Plan, make_table, measure_all, parse_arguments
+from benchmarks.extract import Plan, measure_all, parse_arguments
+from benchmarks.extract_table import make_table
 from benchmarks.machine import measure
+from benchmarks.schedules import SENTENCES
 
 
 @pytest.mark.slow

@@ -14,7 +14,7 @@ from refdiff.fusion.scores import (
     score_proposals,
 )
 from refdiff.geometry import square_frame
-from refdiff.heat import pool_masks
+from refdiff.mask_pooling import pool_masks
 from refdiff.mask_runs import decode_runs
 from refdiff.rle import encode_masks
 from tests.fusion.rows import PAPER, RELEASED, make_method
