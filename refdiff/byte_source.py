@@ -113,7 +113,7 @@ class LocalFolder:
         read = os.preadv
         with self._open(name) as handle:
             for first, memory in pieces:
-                yield read(handle, (memory,), first)
+                yield read(handle, (memory,), first)  # pyright: ignore[reportArgumentType] an array is a buffer
 
     @contextmanager
     def _open(self, name: str) -> Iterator[int]:

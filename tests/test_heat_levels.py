@@ -36,8 +36,8 @@ def test_levels_are_those_of_pillow(
     grids = np.random.default_rng(seed).integers(0, 256, (2, *cells)).astype(np.uint8)
     if extreme:  # the most that a filter shoots over
         grids = np.where(grids > 127, 255, 0).astype(np.uint8)
-    mode, *size = case
-    frame = square_frame(*size, mode)
+    mode, height, width = case
+    frame = square_frame(height, width, mode)
     for grid, levels in zip(grids, photo_levels(grids, frame, upsampling), strict=True):
         np.testing.assert_array_equal(levels.T, resize_by_pillow(grid, frame, upsampling))
 

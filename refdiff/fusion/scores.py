@@ -101,7 +101,7 @@ def levels_contrast(levels: NDArray[np.int16], factor: float, runs: MaskRuns, cu
         DegenerateMaskError: A mask is empty or covers the whole photo.
     """
     inside, total = level_sums(runs, cuts, levels)
-    return factor * _contrast(inside, float(total), runs.area, levels.size)
+    return factor * _contrast(inside.astype(np.float64), float(total), runs.area, levels.size)
 
 
 def pooled_contrasts(grids: NDArray[np.floating], pooled: PooledMasks) -> NDArray[np.float64]:
