@@ -63,8 +63,8 @@ def test_an_array_described_otherwise_than_recorded(store: Path):
     file = store / "local/zarr.json"
     content = file.read_bytes()
     file.write_bytes(content.replace(b'"float32"', b'"float16"').replace(b"[", b"[  ", 1))
-    with pytest.raises(ShardCorruptError, match="local/zarr.json: missing or not"):
+    with pytest.raises(ShardCorruptError, match=r"local/zarr.json: missing or not"):
         ClipStore.open(store)
     file.write_bytes(content.replace(b'"float32"', b'"float16"'))
-    with pytest.raises(ShardCorruptError, match="local/zarr.json: is not what was recorded of it"):
+    with pytest.raises(ShardCorruptError, match=r"local/zarr.json: is not what was recorded of it"):
         ClipStore.open(store)
