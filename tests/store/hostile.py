@@ -2,6 +2,7 @@
 
 import copy
 import json
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -77,6 +78,21 @@ def _bend(draw: st.DrawFn, document: Any) -> None:
         elif isinstance(node, dict):
             node[draw(NAMES)] = node.pop(key)
         return
+
+
+def try_bent(data: st.DataObject, file: Path, read: Callable[[Path], None], store: Path) -> None:
+    """Bend one file, read, and put it back; anything but the project's own errors comes through."""
+    whole = file.read_bytes()
+    try:
+        file.write_bytes(data.draw(bent(whole)))
+        read(store)
+    except RefdiffError as error:
+        message = str(error)
+    else:
+        message = ""
+    finally:
+        file.write_bytes(whole)
+    assert message.isprintable()  # one line, and nothing that moves a terminal's cursor
 
 
 def inspect(path: Path) -> None:

@@ -4,7 +4,6 @@ import contextlib
 import os
 import shutil
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from refdiff.errors import RefdiffError
 from refdiff.store.manifest import check_name, parse_marker
 from refdiff.store.opened import open_store
 from refdiff.store.verify import Kind, verify_store
-from tests.store.hostile import bent, inspect, read_attention, read_embeddings
+from tests.store.hostile import inspect, read_attention, read_embeddings, try_bent
 from tests.store.toy_embeddings import make_embeddings
 from tests.store.toy_project import SHARD
 
@@ -31,21 +30,6 @@ FUZZED = settings(
 @pytest.fixture(scope="module")
 def embeddings_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_embeddings(tmp_path_factory.mktemp("embeddings"))
-
-
-def try_bent(data: st.DataObject, file: Path, read: Callable[[Path], None], store: Path) -> None:
-    """Bend one file, read, and put it back; anything but the project's own errors comes through."""
-    whole = file.read_bytes()
-    try:
-        file.write_bytes(data.draw(bent(whole)))
-        read(store)
-    except RefdiffError as error:
-        message = str(error)
-    else:
-        message = ""
-    finally:
-        file.write_bytes(whole)
-    assert message.isprintable()  # one line, and nothing that moves a terminal's cursor
 
 
 @pytest.fixture(scope="module")
