@@ -57,6 +57,11 @@ TARGETS_FILE = "targets.parquet"
 META_FILE = "dataset.json"
 
 
+class _DroppedCounts(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    expressions: Annotated[int, Field(ge=0)] = 0
+
+
 class _Meta(BaseModel):
     """What is relied on of dataset.json."""
 
@@ -64,6 +69,7 @@ class _Meta(BaseModel):
     counts: dict[str, Annotated[int, Field(ge=0)]] = {}
     conventions: dict[str, str] = {}
     dropped: list[str] = []
+    dropped_counts: _DroppedCounts = _DroppedCounts()
 
 
 @dataclass(frozen=True, slots=True)
