@@ -8,7 +8,14 @@ from collections.abc import Sequence
 
 
 class RefdiffError(Exception):
-    """Anything that refdiff refuses, with a message made for a person."""
+    """Anything that refdiff refuses, with a message made for a person.
+
+    What the message cites may come from a stranger: characters that are not printable are escaped, so that it stays on
+    its line and moves no terminal's cursor.
+    """
+
+    def __str__(self) -> str:
+        return _escape(super().__str__())
 
 
 class ParameterError(RefdiffError, ValueError):
@@ -36,6 +43,10 @@ class DatasetFaultsError(DatasetError):
             lines.append(f"  ... and {len(self.faults) - shown} more")
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
         super().__init__("\n".join([f"{where}: {count}; {advice}", *lines]))
+
+    def __str__(self) -> str:
+        """The faults, each on its line."""
+        return "\n".join(_escape(line) for line in Exception.__str__(self).split("\n"))
 
 
 class HostilePickleError(DatasetError):
@@ -110,3 +121,7 @@ class ArtifactMissingError(StoreError, FileNotFoundError):
     def __str__(self) -> str:
         """The message alone: FileNotFoundError would format it as an errno."""
         return str(self.args[0])
+
+
+def _escape(text: str) -> str:
+    return text if text.isprintable() else "".join(char if char.isprintable() else f"{char!a}"[1:-1] for char in text)

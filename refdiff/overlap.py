@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import StoreMismatchError
-from refdiff.parquet import read_table, write_table
+from refdiff.parquet import check_rows, read_table, write_table
 from refdiff.proposals.tables import ProposalTable
-from refdiff.rle import mask_intersections
+from refdiff.rle import check_codes, mask_areas, mask_intersections
 
 OVERLAP = pa.schema(
     [
@@ -89,6 +89,10 @@ def measure_overlap(
         dataset: The split; its photos are those of the candidates.
         proposals: Candidates of photos or of expressions.
         photos: Image indexes in rising order; all when None.
+
+    Raises:
+        MaskError: A mask is not one of its photo's size.
+        StoreMismatchError: A mask is not what its table says.
     """
     for image_index in range(len(dataset.images.image_id)) if photos is None else photos:
         size = int(dataset.images.height[image_index]), int(dataset.images.width[image_index])
@@ -126,12 +130,14 @@ def _of_pairs(
     dataset: Dataset, proposals: ProposalTable, targets: list[int], rows: range, size: tuple[int, int]
 ) -> OverlapTable:
     """Every one of `targets` with every one of `rows`, ordered by target."""
-    shared = mask_intersections(
-        [dataset.targets.counts[target] for target in targets],
-        proposals.counts[rows.start : rows.stop],
-        *size,
-    )
-    areas = np.add.outer(dataset.targets.area[targets], proposals.area[rows.start : rows.stop])
+    truths, masks = [dataset.targets.counts[target] for target in targets], proposals.counts[rows.start : rows.stop]
+    recorded = dataset.targets.area[targets], proposals.area[rows.start : rows.stop]
+    for name, codes, areas in (("target", truths, recorded[0]), ("proposal", masks, recorded[1])):
+        check_codes(codes, *size)
+        if not np.array_equal(mask_areas(codes, *size), areas):
+            raise StoreMismatchError(f"a {name} has another area than its table says; make the table again")
+    shared = mask_intersections(truths, masks, *size)
+    areas = np.add.outer(*recorded)
     return OverlapTable(
         np.repeat(np.asarray(targets, dtype=np.int32), len(rows)),
         np.tile(np.arange(rows.start, rows.stop, dtype=np.int32), len(targets)),
@@ -171,6 +177,9 @@ def read_overlap(path: Path) -> OverlapTable:
     column = {name: table[name].to_numpy() for name in OVERLAP.names}
     if np.any(np.diff(_pair_key(column["target_index"], column["proposal_index"])) <= 0):
         raise StoreMismatchError(f"{path}: rows are not in order; make it again with `dvc repro`")
+    check_rows(path, (column["target_index"] >= 0) & (column["proposal_index"] >= 0), "indexes from 0 on")
+    area = column["intersection"], column["union"]
+    check_rows(path, (area[0] >= 0) & (area[0] <= area[1]), "an intersection from 0 to the union")
     return OverlapTable(
         target_index=column["target_index"],
         proposal_index=column["proposal_index"],

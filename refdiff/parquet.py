@@ -5,10 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 
-from refdiff.errors import ArtifactMissingError, OutputError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, OutputError, RefdiffError, StoreMismatchError
 from refdiff.whole_file import replacing
 
 PROVENANCE_KEY = b"refdiff"
@@ -57,7 +59,7 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
 
     Raises:
         ArtifactMissingError: There is no such file.
-        StoreMismatchError: The file is not Parquet, or its schema is another.
+        StoreMismatchError: The file is not Parquet, its schema is another, or a value is missing.
     """
     wanted = list(columns) if columns is not None else schema.names
     try:
@@ -68,12 +70,34 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
                     f"{path}: expected columns {schema.names}, got {found.names}; "
                     "it was made by another version, run `dvc repro`"
                 )
-            return file.read(columns=wanted)
+            table = file.read(columns=wanted)
+        for name, column in zip(wanted, table.columns, strict=True):
+            if column.null_count:
+                raise StoreMismatchError(f"{path}: {column.null_count} values of {name} are missing; make it again")
+        return table
     except FileNotFoundError as error:
         raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
     except (pa.ArrowException, OSError, ValueError) as error:
+        if isinstance(error, RefdiffError):
+            raise
         reason = " ".join(str(error).split())
         raise StoreMismatchError(f"{path}: is not a readable Parquet file ({reason}); make it again") from error
+
+
+def check_rows(path: Path, fits: NDArray[np.bool_], expected: str) -> None:
+    """See that every row of a table says what can be.
+
+    Args:
+        path: The file.
+        fits: `[rows]`, whether each does.
+        expected: The rule, for people.
+
+    Raises:
+        StoreMismatchError: A row does not; the first is named.
+    """
+    if not fits.all():
+        row = int(np.argmin(fits))
+        raise StoreMismatchError(f"{path}: row {row}: expected {expected}; make it again with `dvc repro`")
 
 
 def verify_table(path: Path) -> int:

@@ -4,17 +4,19 @@ Layout: one float32 array [proposals h w] a grid, named `<canvas mode>_<h>x<w>`,
 pooled by the transpose of the bilinear upsampling. The root attributes hold the provenance and each file's size.
 """
 
-import json
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from refdiff.byte_source import LocalFolder
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.errors import ShardCorruptError, StoreMismatchError
 from refdiff.flat_rows import FlatRows
 from refdiff.geometry import CanvasMode
+from refdiff.json_record import read_record
+from refdiff.store.manifest import FileName
 from refdiff.zarr_chunks import ChunkReader
 from refdiff.zarr_plan import METADATA
 
@@ -24,6 +26,17 @@ ARTIFACT = "pooled masks"
 def grid_name(mode: CanvasMode, size: tuple[int, int]) -> str:
     """Name of the array of one grid."""
     return f"{mode}_{size[0]}x{size[1]}"
+
+
+class _Attributes(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    artifact: Literal["pooled masks"]
+    files: dict[FileName, Annotated[int, Field(ge=0)]]
+
+
+class _Root(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    attributes: _Attributes
 
 
 class PooledStore:
@@ -47,17 +60,9 @@ class PooledStore:
             StoreMismatchError: It is something else.
             ShardCorruptError: A file of it is missing or has another size.
         """
-        try:
-            attributes = json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]
-            artifact, files = attributes["artifact"], dict(attributes["files"])
-        except FileNotFoundError as error:
-            raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-        except (OSError, ValueError, LookupError, TypeError) as error:
-            raise StoreMismatchError(f"{path}: is not a store of pool_masks; make it again with `dvc repro`") from error
-        if artifact != ARTIFACT:
-            raise StoreMismatchError(f"{path}: holds {artifact!r}, expected {ARTIFACT!r}")
+        attributes = read_record(path / METADATA, _Root)["attributes"]
         source = LocalFolder(path)
-        for name, size in files.items():
+        for name, size in attributes["files"].items():
             if source.size(name) != size:
                 raise ShardCorruptError(
                     f"{path / name}: missing or not {size} bytes long; make it again with `dvc repro`"
@@ -72,6 +77,10 @@ class PooledStore:
             ShardCorruptError: A file is damaged.
         """
         grid = self._open(grid_name(mode, size))
+        if grid.shape[1:] != size:
+            raise StoreMismatchError(
+                f"{self._path}: {grid_name(mode, size)} has shape {list(grid.shape)}; make it again with `dvc repro`"
+            )
         if rows.stop > grid.shape[0]:
             raise StoreMismatchError(
                 f"{self._path}: has {grid.shape[0]} masks, asked for number {rows.stop - 1}; "

@@ -50,14 +50,26 @@ def decode_masks(counts: Sequence[bytes], height: int, width: int) -> NDArray[np
     """
     if len(counts) == 0:
         return np.zeros((0, height, width), dtype=np.bool_)
+    check_codes(counts, height, width)
+    stack = coco.decode([_as_coco(code, height, width) for code in counts])
+    return np.ascontiguousarray(stack.transpose(2, 0, 1)).view(np.bool_)
+
+
+def check_codes(counts: Sequence[bytes], height: int, width: int) -> None:
+    """See that codes are those of masks of this size.
+
+    What is compared or measured below must have passed this once: pycocotools looks for the missing end of a code that
+    is too short for ever.
+
+    Raises:
+        MaskError: A code is not COCO's, or does not cover `height` x `width` pixels.
+    """
     for index, code in enumerate(counts):
         covered = runs_length(code)
         if covered != height * width:
             raise MaskError(
                 f"mask {index}: run-length code covers {covered} pixels; expected {height} x {width} = {height * width}"
             )
-    stack = coco.decode([_as_coco(code, height, width) for code in counts])
-    return np.ascontiguousarray(stack.transpose(2, 0, 1)).view(np.bool_)
 
 
 def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.bool_]:

@@ -77,6 +77,6 @@ def parse_plan(metadata: Mapping[str, Any]) -> ArrayPlan:
 
 def _sizes(values: Any) -> tuple[int, ...]:
     sizes = tuple(values)
-    if any(type(size) is not int or size < 0 for size in sizes):
+    if not sizes or any(type(size) is not int or not 0 <= size <= MAX_BYTES for size in sizes):
         raise ValueError("sizes are not counts")
     return sizes

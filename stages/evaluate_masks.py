@@ -60,8 +60,8 @@ def main() -> None:
 
 def _check_origin(predictions: Path, method: dict[str, Any]) -> None:
     """Refuse predictions of another method row: the candidates of chance and oracle would be others."""
-    made_with = read_provenance(predictions).get("parameters", {}).get("method")
-    if made_with != method:
+    parameters = read_provenance(predictions).get("parameters")
+    if not isinstance(parameters, dict) or parameters.get("method") != method:
         raise StoreMismatchError(
             f"{predictions}: made with other parameters than params.yaml's row of the method; run `dvc repro`"
         )

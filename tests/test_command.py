@@ -29,6 +29,12 @@ def test_faults_of_a_dataset_come_one_a_line() -> None:
     assert error.faults == ("a.jpg: missing", "b.jpg: empty")
 
 
+def test_a_message_stays_on_its_line_and_moves_no_cursor() -> None:
+    assert str(ParameterError("a\x1b[2J\nb\u202e ä 狗")) == r"a\x1b[2J\nb\u202e ä 狗"
+    faults = DatasetFaultsError("refcoco", ["a\x07.jpg: missing"], "correct them")
+    assert str(faults) == "refcoco: 1 fault; correct them\n" + r"  a\x07.jpg: missing"
+
+
 def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
     def main() -> None:
         raise KeyboardInterrupt

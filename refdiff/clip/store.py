@@ -6,7 +6,6 @@ Layout: `text` float32 [texts dim] holds each distinct text once; `sentence_row`
 are. One chunk is one file. The root attributes name the variants, the provenance and each file's size and digest.
 """
 
-import json
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,12 +14,13 @@ from numpy.typing import NDArray
 
 from refdiff.byte_source import LocalFolder
 from refdiff.clip.view_rows import ViewRows
-from refdiff.errors import ArtifactMissingError, RefdiffError, ShardCorruptError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
 from refdiff.flat_rows import FlatRows
+from refdiff.store.fingerprint import digest_file
+from refdiff.store.manifest import METADATA, ClipAttributes, parse_clip
 from refdiff.zarr_chunks import ChunkReader
 
-ARTIFACT = "clip embeddings"
-METADATA = "zarr.json"
+_REPAIR = "run `refdiff store repair` on the store, then `dvc repro`"
 
 HeadRule = Literal["root", "root_or_subject"]
 
@@ -36,18 +36,20 @@ class ClipStore:
         global_rows: Where the global views lie.
     """
 
-    def __init__(self, path: Path, attributes: dict[str, Any]) -> None:
-        self.attributes = attributes
+    def __init__(self, path: Path, attributes: ClipAttributes) -> None:
+        """Use `ClipStore.open`."""
+        self.attributes = attributes.model_dump(mode="json")
         self._path = path
         self._text = self._read("text")
         self._sentence = self._read("sentence_row")
         self._heads = {"root": self._read("root_row"), "root_or_subject": self._read("subject_row")}
         counts = self._read("proposals")
-        self.local_rows = ViewRows(tuple(attributes["local_variants"]), self._read("local_start"), counts)
-        self.global_rows = ViewRows(tuple(attributes["global_variants"]), self._read("global_start"), counts)
-        self.dim = int(self._text.shape[1])
+        self.local_rows = ViewRows(attributes.local_variants, self._read("local_start"), counts)
+        self.global_rows = ViewRows(attributes.global_variants, self._read("global_start"), counts)
+        self.dim = int(self._text.shape[-1])
         self.expressions = len(self._sentence)
         self._views = {name: FlatRows(ChunkReader(LocalFolder(path), name)) for name in ("local", "global")}
+        self._check_shapes()
 
     @staticmethod
     def open(path: Path) -> "ClipStore":
@@ -59,25 +61,19 @@ class ClipStore:
             ShardCorruptError: A file of it is missing or has another size.
         """
         try:
-            metadata = json.loads((path / METADATA).read_text(encoding="utf-8"))
-            attributes = metadata["attributes"]
-            files = {name: int(entry["bytes"]) for name, entry in attributes["files"].items()}
+            content = (path / METADATA).read_bytes()
         except FileNotFoundError as error:
             raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            raise StoreMismatchError(f"{path}: is not a store of embed_clip; make it again with `dvc repro`") from error
-        if attributes.get("artifact") != ARTIFACT:
-            raise StoreMismatchError(f"{path}: holds {attributes.get('artifact')!r}, expected {ARTIFACT!r}")
-        for name, size in files.items():
+        except OSError as error:
+            raise StoreMismatchError(f"{path}: cannot be read ({error.strerror}); correct its permissions") from error
+        attributes = parse_clip(content, f"{path / METADATA}")
+        for name, entry in attributes.files.items():
             file = path / name
-            if not file.is_file() or file.stat().st_size != size:
-                raise ShardCorruptError(f"{file}: missing or not {size} bytes long; make it again with `dvc repro`")
-        try:
-            return ClipStore(path, attributes)
-        except (KeyError, IndexError, TypeError, AttributeError, ValueError, OverflowError) as error:
-            if isinstance(error, RefdiffError):
-                raise
-            raise StoreMismatchError(f"{path}: its records cannot be read ({error!r}); make it again") from error
+            if not file.is_file() or file.stat().st_size != entry.bytes:
+                raise ShardCorruptError(f"{file}: missing or not {entry.bytes} bytes long; {_REPAIR}")
+            if file.name == METADATA and digest_file(file) != entry.sha256:
+                raise ShardCorruptError(f"{file}: is not what was recorded of it; {_REPAIR}")
+        return ClipStore(path, attributes)
 
     def sentence(self, expression_index: int) -> NDArray[np.float32]:
         """The whole expression, `[dim]`."""
@@ -106,6 +102,21 @@ class ClipStore:
     def global_view(self, image_index: int, variant: str) -> NDArray[np.float32]:
         """Global views of a photo's proposals; otherwise as `local`."""
         return self._views["global"].read(self.global_rows.of(image_index, variant))
+
+    def _check_shapes(self) -> None:
+        """See that the arrays fit each other, so that no row is asked for that is not there."""
+        texts = [self._sentence, *self._heads.values()]
+        whole = (
+            self._text.ndim == 2
+            and all(rows.shape == (self.expressions,) for rows in texts)
+            and all(rows.min(initial=0) >= 0 and rows.max(initial=-1) < len(self._text) for rows in texts)
+            and all(
+                rows.fits(self._views[name].shape[0]) and self._views[name].shape[1:] == (self.dim,)
+                for name, rows in (("local", self.local_rows), ("global", self.global_rows))
+            )
+        )
+        if not whole:
+            raise StoreMismatchError(f"{self._path}: its arrays do not fit each other; {_REPAIR}")
 
     def _check(self, expression_index: int) -> int:
         if not 0 <= expression_index < self.expressions:

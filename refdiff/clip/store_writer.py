@@ -10,7 +10,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
-from refdiff.clip.store import ARTIFACT, METADATA
+from refdiff.store.manifest import CLIP, METADATA
 from refdiff.store.work import ShardRecord
 
 # Float32 embeddings hardly compress (1.08 times at level 3), and at this level they are read five times faster.
@@ -78,6 +78,6 @@ def describe_store(facts: Mapping[str, Any], records: Mapping[int, ShardRecord])
         records: The finished shards.
     """
     files = {name: entry for record in records.values() for name, entry in record.to_plain()["files"].items()}
-    attributes = {"artifact": ARTIFACT, **facts, "files": files}
+    attributes = {"artifact": CLIP, **facts, "files": files}
     root = {"zarr_format": 3, "node_type": "group", "attributes": attributes}
     return json.dumps(root, sort_keys=True, indent=1).encode()

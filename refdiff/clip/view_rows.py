@@ -47,6 +47,13 @@ class ViewRows:
         """Rows in all."""
         return int((self.counts[:, None] * (self.start != ABSENT)).sum())
 
+    def fits(self, rows: int) -> bool:
+        """Whether a flat array of so many rows has all that are pointed to."""
+        if self.counts.ndim != 1 or self.start.shape != (len(self.counts), len(self.variants)):
+            return False
+        ends = np.where(self.start == ABSENT, 0, self.start + self.counts[:, None])
+        return bool((self.counts >= 0).all() and (self.start >= ABSENT).all() and (ends <= rows).all())
+
     def of(self, image_index: int, variant: str) -> range:
         """Rows of a photo and variant.
 

@@ -8,14 +8,16 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
-from refdiff.errors import ArtifactMissingError, StoreMismatchError
-from refdiff.parquet import read_table, write_table
+from refdiff.errors import StoreMismatchError
+from refdiff.json_record import read_record
+from refdiff.parquet import check_rows, read_table, write_table
 from refdiff.whole_file import replacing
 
 IMAGES = pa.schema(
@@ -48,10 +50,26 @@ TARGETS = pa.schema(
         ("instances", pa.int32()),
     ]
 )
+MAX_PIXELS = 1 << 30  # whatever prepare_dataset was told to accept
 IMAGES_FILE = "images.parquet"
 EXPRESSIONS_FILE = "expressions.parquet"
 TARGETS_FILE = "targets.parquet"
 META_FILE = "dataset.json"
+
+
+class _DroppedCounts(BaseModel):
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    expressions: Annotated[int, Field(ge=0)] = 0
+
+
+class _Meta(BaseModel):
+    """What is relied on of dataset.json."""
+
+    model_config = ConfigDict(strict=True, extra="allow", frozen=True)
+    counts: dict[str, Annotated[int, Field(ge=0)]] = {}
+    conventions: dict[str, str] = {}
+    dropped: list[str] = []
+    dropped_counts: _DroppedCounts = _DroppedCounts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,26 +236,19 @@ def read_dataset(folder: Path) -> Dataset:
             _array(targets, "area"),
             _array(targets, "instances"),
         ),
-        _read_meta(folder / META_FILE),
+        read_record(folder / META_FILE, _Meta),
     )
     indexed = {IMAGES_FILE: (images, "image_index"), EXPRESSIONS_FILE: (expressions, "expression_index")}
     for file, (table, name) in {**indexed, TARGETS_FILE: (targets, "target_index")}.items():
         if not np.array_equal(_array(table, name), np.arange(table.num_rows)):
             raise StoreMismatchError(f"{folder / file}: rows are out of order; run `dvc repro`, which makes it")
     _check_links(folder, dataset)
+    photos, targets_file = dataset.images, folder / TARGETS_FILE
+    pixels = photos.height.astype(np.int64) * photos.width
+    sized = (photos.height > 0) & (photos.width > 0) & (pixels <= MAX_PIXELS)
+    check_rows(folder / IMAGES_FILE, sized, f"a photo of 1 to {MAX_PIXELS} pixels")
+    check_rows(targets_file, (dataset.targets.area >= 0) & (dataset.targets.instances >= 0), "counts from 0 on")
     return dataset
-
-
-def _read_meta(path: Path) -> dict[str, Any]:
-    try:
-        meta = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    except (OSError, ValueError) as error:
-        raise StoreMismatchError(f"{path}: is not readable JSON ({error}); make it again") from error
-    if not isinstance(meta, dict):
-        raise StoreMismatchError(f"{path}: expected a mapping; make it again")
-    return meta
 
 
 def _check_links(folder: Path, dataset: Dataset) -> None:

@@ -49,7 +49,7 @@ def evaluate(
         settings: Conventions.
 
     Raises:
-        StoreMismatchError: The predictions are not of this dataset.
+        StoreMismatchError: The predictions, or the overlap, are not of this dataset and these proposals.
 
     Source: method.md, metrics.
     """
@@ -58,6 +58,11 @@ def evaluate(
             f"predictions: expected the {len(dataset.expressions.expression_id)} expressions of the dataset in order, "
             f"got {len(predictions)} others; run `dvc repro`"
         )
+    if not np.array_equal(predictions.target_index, dataset.expressions.target_index):
+        raise StoreMismatchError("predictions: point to other targets than the dataset's expressions; run `dvc repro`")
+    ends = ((overlap.target_index, len(dataset.targets.ref_id)), (overlap.proposal_index, len(proposals)))
+    if any(index.max(initial=-1) >= end for index, end in ends):
+        raise StoreMismatchError("overlap: measured on other targets or proposals than there are; run `dvc repro`")
     counted = np.flatnonzero(predictions.target_index >= 0)
     weights = unit_weights([predictions.ref_id[row] for row in counted], settings.unit)
     thresholds = (*settings.precision_at, *CURVE_THRESHOLDS)

@@ -1,6 +1,5 @@
 """The table of results, for a terminal."""
 
-import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from refdiff.errors import ArtifactMissingError
+from refdiff.evaluation.files import read_metrics
 from refdiff.evaluation.metrics import precision_name
 from refdiff.layout import SplitLayout
 
@@ -23,21 +22,10 @@ def read_results(splits: Iterable[str], methods: Iterable[str], root: Path = Pat
 
     Raises:
         ArtifactMissingError: One is not there.
+        StoreMismatchError: One is something else.
     """
     names = list(methods)
     return {split: {name: read_metrics(SplitLayout(split, root).metrics(name)) for name in names} for split in splits}
-
-
-def read_metrics(path: Path) -> dict[str, Any]:
-    """One metrics.json.
-
-    Raises:
-        ArtifactMissingError: It is not there.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
 
 
 def print_table(results: Results, console: Console | None = None) -> None:

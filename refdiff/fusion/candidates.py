@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.dataset.tables import Dataset
+from refdiff.errors import StoreMismatchError
 from refdiff.fusion.settings import MethodSettings
 from refdiff.proposals.tables import ProposalTable
 
@@ -45,7 +46,13 @@ def find_candidates(
 
 
 def table_candidates(proposals: ProposalTable, dataset: Dataset, method: MethodSettings) -> NDArray[np.bool_]:
-    """Which rows of the proposals table take part in the method's choice, bool `[n]` (see `find_candidates`)."""
+    """Which rows of the proposals table take part in the method's choice, bool `[n]` (see `find_candidates`).
+
+    Raises:
+        StoreMismatchError: The proposals are of other photos than the dataset's.
+    """
+    if proposals.image_index.max(initial=-1) >= len(dataset.images.image_id):
+        raise StoreMismatchError("proposals: made of other photos than the dataset has; run `dvc repro`")
     pixels = dataset.images.height.astype(np.int64) * dataset.images.width
     return find_candidates(
         proposals.area,

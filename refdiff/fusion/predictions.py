@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
-from refdiff.parquet import read_table, write_table
+from refdiff.parquet import check_rows, read_table, write_table
 
 PREDICTIONS = pa.schema(
     [
@@ -104,7 +104,7 @@ def read_predictions(path: Path) -> PredictionTable:
         StoreMismatchError: It is another table.
     """
     table = read_table(path, PREDICTIONS)
-    return PredictionTable(
+    found = PredictionTable(
         **{
             field.name: table[field.name].to_numpy()
             if pa.types.is_primitive(field.type)
@@ -112,3 +112,9 @@ def read_predictions(path: Path) -> PredictionTable:
             for field in PREDICTIONS
         }
     )
+    links = (found.image_index >= 0) & (found.target_index >= -1) & (found.proposal_index >= -1)
+    check_rows(path, links & np.equal(found.expression_index, np.arange(len(found))), "links to rows of other tables")
+    check_rows(path, (found.height > 0) & (found.width > 0) & (found.n_proposals >= 0), "sizes of masks that exist")
+    within = (found.intersection >= 0) & (found.intersection <= found.union)
+    check_rows(path, within | (found.target_index < 0), "an intersection from 0 to the union")
+    return found

@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from refdiff.errors import StoreMismatchError
-from refdiff.parquet import read_provenance, read_table, write_table
+from refdiff.parquet import check_rows, read_provenance, read_table, write_table
 from refdiff.proposals.candidates import Proposals, of_codes
 
 PROPOSALS = pa.schema(
@@ -142,8 +142,6 @@ def read_proposals(path: Path) -> ProposalTable:
         StoreMismatchError: It is another table, or its rows are out of order.
     """
     table = read_table(path, PROPOSALS)
-    if any(column.null_count for column in table.columns):
-        raise StoreMismatchError(f"{path}: some values are missing; make it again with `dvc repro`")
     column = {name: table[name].to_numpy() for name in PROPOSALS.names if name != "counts"}
     per_expression = bool(read_provenance(path).get("per_expression"))
     if np.any((column["expression_index"] != NO_EXPRESSION) != per_expression):
@@ -151,6 +149,7 @@ def read_proposals(path: Path) -> ProposalTable:
     ordered = column["expression_index" if per_expression else "image_index"]
     if np.any(np.diff(ordered) < 0) or not np.array_equal(column["proposal_index"], np.arange(len(table))):
         raise StoreMismatchError(f"{path}: rows are not in order; make it again with `dvc repro`")
+    check_rows(path, (column["image_index"] >= 0) & (column["area"] >= 0), "a photo and an area from 0 on")
     return ProposalTable(
         per_expression=per_expression,
         image_index=column["image_index"],

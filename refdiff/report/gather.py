@@ -1,6 +1,5 @@
 """Everything that the page shows, read from the artifacts of all splits and methods."""
 
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,7 +9,8 @@ from refdiff import __version__
 from refdiff.attention_store import AttentionStore
 from refdiff.clip.store import ClipStore
 from refdiff.dataset.tables import read_dataset
-from refdiff.errors import ArtifactMissingError, ParameterError, StoreMismatchError
+from refdiff.errors import ParameterError, StoreMismatchError
+from refdiff.evaluation.files import read_curves
 from refdiff.evaluation.table import Results
 from refdiff.fusion.predictions import read_predictions
 from refdiff.fusion.settings import MethodSettings
@@ -127,7 +127,7 @@ def _gather_split(
         row=row,
         meta=dataset.meta,
         metrics=metrics,
-        curves={name: _read_json(layout.curves(name)) for name in rows.methods},
+        curves={name: read_curves(layout.curves(name)) for name in rows.methods},
         descriptions={name: describe_method(method) for name, method in rows.methods.items()},
         models=_models(layout, rows, readouts),
         gallery=draw_gallery(inputs, leading_method(metrics), settings),
@@ -152,7 +152,7 @@ def _open_readouts(layout: SplitLayout, rows: Rows, expected: int) -> dict[str, 
 def _models(layout: SplitLayout, rows: Rows, readouts: Mapping[str, HeatSource]) -> tuple[ModelLine, ...]:
     """Models and libraries, from the provenance of the artifacts."""
     lines = []
-    spacy = read_provenance(layout.text).get("models", {}).get("spacy", {})
+    spacy = _within(read_provenance(layout.text), "models", "spacy")
     if spacy:
         detail = f"{spacy.get('version', '')}, spaCy {spacy.get('spacy', '')}"
         lines.append(ModelLine("head words", str(spacy.get("package", "")), detail))
@@ -160,8 +160,8 @@ def _models(layout: SplitLayout, rows: Rows, readouts: Mapping[str, HeatSource])
         lines.append(_model_line(f"attention, capture {capture}", source.store.provenance))
     for source in dict.fromkeys(method.proposals for method in rows.methods.values()):
         provenance = read_provenance(layout.proposals(source))
-        made_by = provenance.get("made_by", {})
-        parameters = provenance.get("parameters", {})
+        made_by = _within(provenance, "made_by")
+        parameters = _within(provenance, "parameters")
         kinds = (part.get("kind") for part in parameters.values() if isinstance(part, dict))
         kind = next((str(kind) for kind in kinds if kind), source)
         lines.append(_model_line(f"masks, {source}", {"versions": made_by, **made_by}, kind))
@@ -171,12 +171,18 @@ def _models(layout: SplitLayout, rows: Rows, readouts: Mapping[str, HeatSource])
 
 
 def _model_line(part: str, facts: Mapping[str, Any], otherwise: str = "") -> ModelLine:
-    model = facts.get("model")
-    model = model if isinstance(model, dict) else {}
-    versions = facts.get("versions", {})
+    model, versions = _within(facts, "model"), _within(facts, "versions")
     details = [str(model["digest"])[:19]] if "digest" in model else []
     details += [f"{name} {version}" for name, version in versions.items() if isinstance(version, str)]
     return ModelLine(part, str(model.get("name", otherwise)), ", ".join(details))
+
+
+def _within(facts: Mapping[str, Any], *names: str) -> Mapping[str, Any]:
+    """The mapping at a place inside another; empty where there is none, as provenance is for people only."""
+    for name in names:
+        inner = facts.get(name)
+        facts = inner if isinstance(inner, dict) else {}
+    return facts
 
 
 def _table(params: dict[str, Any], name: str) -> Mapping[str, Any]:
@@ -184,12 +190,3 @@ def _table(params: dict[str, Any], name: str) -> Mapping[str, Any]:
     if not isinstance(rows, dict) or not rows:
         raise ParameterError(f"{name}: expected at least one named row, got {rows!r}; add one")
     return {str(key): row for key, row in rows.items()}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    except ValueError as error:
-        raise StoreMismatchError(f"{path}: is not JSON ({error}); make it again with `dvc repro`") from error

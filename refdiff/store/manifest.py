@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
@@ -108,7 +108,7 @@ MapEntry = tuple[Annotated[StrictInt, Field(ge=0)], Annotated[StrictInt, Field(g
 
 class _AttentionAttributes(BaseModel):
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True, populate_by_name=True)
-    kind: StrictStr
+    kind: Literal["attention"]
     format: Annotated[StrictInt, Field(ge=0)]
     complete: StrictBool
     capture: dict[str, Any]
@@ -119,10 +119,25 @@ class _AttentionAttributes(BaseModel):
     metadata: dict[FileName, FileEntry] = {}
 
 
-class _ClipAttributes(BaseModel):
+class ClipAttributes(BaseModel):
+    """What a store of embeddings says of itself; its provenance is in `model_extra`.
+
+    Attributes:
+        artifact: What it is: `CLIP`.
+        files: Every file of it but this one.
+        local_variants: Position variants of its local views, in the order of the columns of `local_start`.
+        global_variants: The same of its global views.
+    """
+
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
-    artifact: StrictStr
+    artifact: Literal["clip embeddings"]
     files: dict[FileName, FileEntry]
+    local_variants: tuple[StrictStr, ...]
+    global_variants: tuple[StrictStr, ...]
+
+    def describe(self) -> dict[str, Any]:
+        """All but the files, as plain containers."""
+        return self.model_dump(mode="json", exclude={"files"})
 
 
 class _Attributes(BaseModel):
@@ -137,7 +152,7 @@ class _Root(BaseModel):
 
 class _ClipRoot(BaseModel):
     model_config = _SMALL
-    attributes: _ClipAttributes
+    attributes: ClipAttributes
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
@@ -155,19 +170,28 @@ def parse_manifest(content: bytes, where: str) -> Manifest:
     """
     found = _parse(_Root, content, where).attributes.refdiff
     if found is not None:
-        if found.kind != ATTENTION:
-            raise StoreMismatchError(f"{where}: holds {found.kind[:80]!r}, expected {ATTENTION!r}; correct the path")
         return Manifest(ATTENTION, found.provenance, found.shards, found.metadata, found.complete)
-    clip = _parse(_ClipRoot, content, where).attributes
-    if clip.artifact != CLIP:
-        raise StoreMismatchError(f"{where}: holds {clip.artifact[:80]!r}, expected {CLIP!r}; correct the path")
+    clip = parse_clip(content, where)
     shards = tuple(
         ShardEntry(index=index, files={name: clip.files[name]})
         for index, name in enumerate(sorted(clip.files))
         if "/c/" in name
     )
     metadata = {name: entry for name, entry in clip.files.items() if "/c/" not in name}
-    return Manifest(CLIP, clip.model_extra or {}, shards, metadata, True)
+    return Manifest(CLIP, clip.describe(), shards, metadata, True)
+
+
+def parse_clip(content: bytes, where: str) -> ClipAttributes:
+    """The attributes in the `zarr.json` of the root of a store of embeddings.
+
+    Args:
+        content: The file's bytes.
+        where: The file, for messages.
+
+    Raises:
+        StoreMismatchError: It is not JSON, is no such store, or says what cannot be.
+    """
+    return _parse(_ClipRoot, content, where).attributes
 
 
 def parse_marker(content: bytes, where: str) -> ShardEntry:

@@ -69,33 +69,6 @@ def verify_store(store: OpenedStore, report: Report = lambda _done, _total: None
     return [*faults, *unrecorded, *_find_gaps(store, arrays)]
 
 
-def check_store(store: OpenedStore) -> None:
-    """What a reader of a store that may come from anywhere wants to know first; no shard is read.
-
-    After this every recorded file is there with its size, every array's metadata is of the kind that refdiff writes and
-    has its digest, and no array asks for more memory or more files than are recorded.
-
-    Raises:
-        ShardCorruptError: A file is missing or damaged.
-        StoreMismatchError: A record names something that cannot be.
-    """
-    arrays = _Arrays(store)
-    for name, entry, shard in store.manifest.files():
-        is_metadata = name.endswith(f"/{METADATA}")
-        fault = (
-            _check_file(store, arrays, name, entry, shard) if is_metadata else _check_size(store, name, entry, shard)
-        )
-        place = array_of(name)
-        found = arrays.get(place[0]) if place is not None else None
-        if fault is None and place is not None and (found is None or found[1].region(place[1]) is None):
-            fault = Fault(Kind.DAMAGED, name, shard, "lies outside every array")
-        if fault is not None:
-            advice = "run `refdiff store repair`, then `dvc repro`"
-            raise ShardCorruptError(f"{store.source.where}/{name}: {fault.reason}; {advice}")
-    for fault in _find_gaps(store, arrays):
-        raise StoreMismatchError(f"{store.source.where}/{fault.name}: {fault.reason}; run `dvc repro`")
-
-
 class _Arrays:
     """Metadata of a store's arrays, parsed once each."""
 

@@ -57,10 +57,10 @@ def test_the_expressions_of_a_photo_are_a_range(dataset: Dataset) -> None:
 def test_missing_and_damaged_files_are_named(dataset: Dataset, tmp_path: Path) -> None:
     write_dataset(tmp_path, dataset)
     (tmp_path / "dataset.json").write_text("{", encoding="utf-8")
-    with pytest.raises(StoreMismatchError, match=r"dataset\.json: is not readable JSON"):
+    with pytest.raises(StoreMismatchError, match=r"dataset\.json: the whole: Invalid JSON"):
         read_dataset(tmp_path)
     (tmp_path / "dataset.json").write_text("[]", encoding="utf-8")
-    with pytest.raises(StoreMismatchError, match=r"dataset\.json: expected a mapping"):
+    with pytest.raises(StoreMismatchError, match=r"dataset\.json: the whole: Input should be an object"):
         read_dataset(tmp_path)
     (tmp_path / "dataset.json").unlink()
     with pytest.raises(ArtifactMissingError, match=r"dataset\.json: not there; run `dvc repro`"):

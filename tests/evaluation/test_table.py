@@ -15,9 +15,14 @@ METRICS = {
     "Pr@0.5": 0.25,
     "Pr@0.6": None,
     "Pr@0.9": 0.0,
+    "n_expressions": 12,
     "n_evaluated": 12,
-    "chance": {"mIoU": 0.1},
-    "oracle": {"mIoU": 0.875},
+    "n_no_candidate": 0,
+    "n_no_target": 0,
+    "n_without_truth": 0,
+    "chance": {"oIoU": 0.2, "mIoU": 0.1},
+    "conventions": {},
+    "oracle": {"oIoU": 0.75, "mIoU": 0.875},
 }
 
 

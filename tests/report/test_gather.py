@@ -93,7 +93,7 @@ def test_missing_and_strange_artifacts_are_named(project: Path, tmp_path: Path) 
     shutil.copytree(project, root)
     layout = SplitLayout("val", root)
     layout.curves("ds").write_text("{", encoding="utf-8")
-    with pytest.raises(StoreMismatchError, match=r"ds/curves.json: is not JSON"):
+    with pytest.raises(StoreMismatchError, match=r"ds/curves.json: the whole: Invalid JSON"):
         _gather(root)
     layout.curves("ds").unlink()
     with pytest.raises(ArtifactMissingError, match=r"ds/curves.json: not there; run `dvc repro`"):
