@@ -1,6 +1,5 @@
 """Extraction as a job of the engine: what a worker needs to compute shards, wherever it runs."""
 
-import json
 from collections.abc import Iterator
 from contextlib import chdir, closing
 from dataclasses import dataclass
@@ -14,8 +13,9 @@ from refdiff.diffusion.model import identify_pipeline
 from refdiff.diffusion.plan import CapturePlan, plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.diffusion.shards import Sentences, ShardMaps, check_tokens, compute_shards, read_sentences
-from refdiff.errors import StoreMismatchError
+from refdiff.engine.queue import lock_of
 from refdiff.layout import SplitLayout
+from refdiff.store.agreement import check_agreement
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
 from refdiff.store.work import WorkFolder, marker_of, translate_write_errors
 
@@ -49,6 +49,10 @@ class ExtractJob:
         """Whether a shard's marker is there."""
         return marker_of(self.folder, shard).is_file()
 
+    def lock(self, shard: int) -> Path:
+        """A lock of this store's own: no other has its sentences."""
+        return lock_of(self.folder, shard)
+
     def describe(self, shard: int) -> str:
         """The images that a shard's sentences are about."""
         sentences = read_sentences(self.layout)
@@ -73,7 +77,7 @@ class ExtractRunner:
         """Load everything; the work folder is there, with the arrays in it."""
         identity = identify_pipeline(job.settings.model, job.settings.revision)
         self._work = WorkFolder.of(job.folder)
-        _check_environment(self._work, environment_facts(identity, job.settings))
+        check_agreement(self._work, environment_facts(identity, job.settings))
         self._capture = job.capture
         self._sentences = read_sentences(job.layout)
         store = lay_out(self._sentences, plan_capture(identity, job.capture), job.settings)
@@ -127,20 +131,3 @@ def lay_out(sentences: Sentences, plan: CapturePlan, settings: ExtractAttentionS
         settings.store.chunk_tokens,
         settings.store.compression_level,
     )
-
-
-def _check_environment(work: WorkFolder, here: dict[str, object]) -> None:
-    """See that this worker has the model, code, libraries and kind of device that the store was begun with.
-
-    Raises:
-        StoreMismatchError: It has others, so its values could be others.
-    """
-    begun = json.loads(json.dumps({name: work.facts.get(name) for name in here}))
-    found = json.loads(json.dumps(here))
-    other = [name for name in here if begun[name] != found[name]]
-    if other:
-        name = other[0]
-        raise StoreMismatchError(
-            f"{work.path}: this worker has another {name} than the run that began the store; expected {begun[name]}, "
-            f"got {found[name]}; give all workers the same"
-        )

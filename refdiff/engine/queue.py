@@ -76,7 +76,9 @@ class ShardQueue:
 
     def take(self, shard: int) -> FileLock | None:
         """Take an open shard; None when another process has it, or it is done or given up by now."""
-        lock = FileLock(self._folder / f"{shard:06d}.lock", thread_local=False)
+        path = self._job.lock(shard)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(path, thread_local=False)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -129,6 +131,16 @@ class ShardQueue:
         }
         with replacing(self._note(shard)) as partial:
             partial.write_text(json.dumps(plain), encoding="utf-8")
+
+
+def lock_of(folder: Path, shard: int) -> Path:
+    """The lock of a shard that only this job has, in the job's own queue.
+
+    Args:
+        folder: The job's.
+        shard: Which.
+    """
+    return folder / FOLDER / f"{shard:06d}.lock"
 
 
 class Claims(Iterator[int]):
