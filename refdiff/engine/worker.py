@@ -13,7 +13,7 @@ from refdiff.engine.queue import Claims, ShardQueue
 from refdiff.errors import ModelError, RefdiffError, StoreError
 
 EXIT_UNUSABLE = 70
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.5
 
 # A process computes in one thread: a scheduler that gives it several tasks at once has the others end at once.
 _busy = threading.Lock()
