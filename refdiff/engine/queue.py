@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from refdiff.engine.job import ShardJob
+from refdiff.store.work import translate_write_errors
 from refdiff.whole_file import replacing
 
 FOLDER = "queue"
@@ -75,14 +76,19 @@ class ShardQueue:
         }
 
     def take(self, shard: int) -> FileLock | None:
-        """Take an open shard; None when another process has it, or it is done or given up by now."""
+        """Take an open shard; None when another process has it, or it is done or given up by now.
+
+        Raises:
+            StoreError: Its lock cannot be written.
+        """
         path = self._job.lock(shard)
-        path.parent.mkdir(parents=True, exist_ok=True)
         lock = FileLock(path, thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
+        with translate_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:
+                return None
         if self._job.is_done(shard) or self._is_given_up(shard):
             lock.release()
             return None
