@@ -48,18 +48,18 @@ class PooledStore:
         """
         try:
             attributes = json.loads((path / METADATA).read_text(encoding="utf-8"))["attributes"]
-            artifact, files = attributes["artifact"], dict(attributes["files"])
+            artifact = attributes["artifact"]
+            files = {str(name): int(size) for name, size in attributes["files"].items()}
         except FileNotFoundError as error:
             raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-        except (OSError, ValueError, LookupError, TypeError) as error:
+        except (OSError, ValueError, LookupError, TypeError, AttributeError, OverflowError, RecursionError) as error:
             raise StoreMismatchError(f"{path}: is not a store of pool_masks; make it again with `dvc repro`") from error
         if artifact != ARTIFACT:
             raise StoreMismatchError(f"{path}: holds {artifact!r}, expected {ARTIFACT!r}")
-        source = LocalFolder(path)
         for name, size in files.items():
-            if source.size(name) != size:
+            if not _has_size(path, name, size):
                 raise ShardCorruptError(
-                    f"{path / name}: missing or not {size} bytes long; make it again with `dvc repro`"
+                    f"{path}: {name[:200]!r} is missing or not {size} bytes long; make it again with `dvc repro`"
                 )
         return PooledStore(path, attributes)
 
@@ -71,6 +71,11 @@ class PooledStore:
             ShardCorruptError: A file is damaged.
         """
         grid = self._open(grid_name(mode, size))
+        if grid.shape[1:] != size:
+            raise StoreMismatchError(
+                f"{self._path}: masks of {grid_name(mode, size)} have shape {list(grid.shape[1:])}; make it again "
+                "with `dvc repro`"
+            )
         if rows.stop > grid.shape[0]:
             raise StoreMismatchError(
                 f"{self._path}: has {grid.shape[0]} masks, asked for number {rows.stop - 1}; "
@@ -82,5 +87,20 @@ class PooledStore:
         if name not in self._grids:
             if not (self._path / name).is_dir():
                 raise StoreMismatchError(f"{self._path}: masks are not pooled to {name}; run `dvc repro`")
-            self._grids[name] = FlatRows(ChunkReader(LocalFolder(self._path), name))
+            array = ChunkReader(LocalFolder(self._path), name)
+            if array.plan.dtype != np.float32:
+                raise StoreMismatchError(
+                    f"{self._path}: {name} holds {array.plan.dtype}, expected float32; make it again with `dvc repro`"
+                )
+            self._grids[name] = FlatRows(array)
         return self._grids[name]
+
+
+def _has_size(store: Path, name: str, size: int) -> bool:
+    """Whether a store has this file, with so many bytes; no name leads out of the store."""
+    if not name.isprintable() or ".." in name.split("/") or name.startswith("/"):
+        return False
+    try:
+        return LocalFolder(store).size(name) == size
+    except OSError:  # such as a name that is too long
+        return False
