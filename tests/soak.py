@@ -136,7 +136,7 @@ def main() -> None:
     faults: Counter[str] = Counter()
     differed = rounds = 0
     environment = {**stage_environment(), "REFDIFF_FUZZ_EXAMPLES": str(arguments.fuzz)}
-    fuzz = [sys.executable, "-m", "pytest", "-q", "--timeout=0", "tests/store/test_hostile.py"]
+    fuzz = [sys.executable, "-m", "pytest", "-q", "--timeout=0", "tests/store/", "-k", "hostile"]
     hostile = subprocess.run(fuzz, env=environment, check=False).returncode if arguments.fuzz else 0
     with tempfile.TemporaryDirectory() as folder:
         soaks = [Soak(Path(folder, link), arguments.seed + n, link) for n, link in enumerate(LINKS)]

@@ -94,6 +94,6 @@ class Pool:
 def _is_complete(mark: Path) -> bool:
     """Whether a user has published; one whose mark cannot be read may still want to."""
     try:
-        return json.loads(mark.read_text(encoding="utf-8")) == {"complete": True}
-    except (OSError, ValueError, RecursionError):
+        return json.loads(mark.read_text(encoding="utf-8"))["complete"] is True
+    except (OSError, ValueError, LookupError, TypeError, RecursionError):
         return False

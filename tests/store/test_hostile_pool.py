@@ -130,7 +130,7 @@ def test_marks_of_users_and_lists_of_photos(data: st.DataObject, pristine: Path,
     content = data.draw(bent(mark.read_bytes()))
     mark.write_bytes(content)
     make_pool(root, "another").finish("val")
-    assert pool.path.exists() or content == b'{"complete": true}'
+    assert pool.path.exists() or b'"complete": true' in content
     tasks = next((root / "runs").glob(f"*/{FILE}"))
     tasks.write_bytes(data.draw(bent(tasks.read_bytes())))
     is_refused(lambda: read_tasks(tasks.parent))

@@ -237,3 +237,16 @@ def test_tasks_come_back_as_they_were_left(tmp_path: Path) -> None:
     (tmp_path / FILE).write_text("[[1, 2]]")
     with pytest.raises(StoreError, match=r"photos.json: cannot be read"):
         read_tasks(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["bucket", "lock"])
+def test_a_bucket_that_cannot_be_written_ends_the_run_with_one_line(tmp_path: Path, place: str) -> None:
+    (task,) = make_tasks([1])
+    bucket = make_pool(tmp_path).path / "photos" / task.digest[:3]
+    if place == "bucket":
+        bucket.parent.mkdir(parents=True)
+        bucket.write_text("a file where a folder should be")
+    else:
+        (bucket / "lock").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"cannot be written .*run the same command again"):
+        fill(tmp_path, [task])
