@@ -87,7 +87,7 @@ class ShardQueue:
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
                 lock.acquire(timeout=0)
-            except Timeout:
+            except Timeout:  # an OSError as well
                 return None
         if self._job.is_done(shard) or self._is_given_up(shard):
             lock.release()

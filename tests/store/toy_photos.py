@@ -83,7 +83,8 @@ def make_pool(root: Path, model: str = "digest", user: str = "val") -> Pool:
 
 
 def make_engine(kind: Kind, part: str = "1/1") -> Engine:
-    settings = EngineSettings(kind=kind, workers=2, address=None, accelerators=(), attempts=3)
+    # More attempts than a test kills workers: all kills may hit the same batch.
+    settings = EngineSettings(kind=kind, workers=2, address=None, accelerators=(), attempts=5)
     return Engine(settings, Part.parse(part))
 
 
