@@ -174,6 +174,41 @@ def test_workers_that_die_while_they_load_end_the_run(tmp_path: Path, monkeypatc
     job.plan("dies", LOADING, times=99)
     with pytest.raises(ModelError, match=r"ended \(exit code -9\) before one began a shard"):
         run_shards(job, SHARDS, engine("processes"), unwatched)
+    job.plan("dies", LOADING, times=0)
+    run_shards(job, SHARDS, engine("processes"), unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_local", [True, False])
+def test_workers_of_dask_that_die_while_they_load_end_the_run(tmp_path: Path, scheduler: str, is_local: bool) -> None:
+    job = Squares(tmp_path)
+    job.plan("dies", LOADING, times=1000)
+    with pytest.raises(ModelError, match=r"workers ended \(killed, as Dask says\) before one began a shard"):
+        run_shards(job, SHARDS, engine("dask", None if is_local else scheduler), unwatched)
+    assert 8 <= len(job.pids()) <= 40
+    job.plan("dies", LOADING, times=0)
+    run_shards(job, SHARDS, engine("dask", None if is_local else scheduler), unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.slow
+def test_some_deaths_while_loading_do_not_end_the_run_of_dask(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    job = Squares(tmp_path)
+    job.plan("dies", LOADING, times=5)
+    run_shards(job, SHARDS, engine("dask"), unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+def test_a_queue_that_cannot_be_written_ends_the_run(tmp_path: Path, any_engine: Engine) -> None:
+    """A folder where the note of an attempt should be: the same error as of a disk that is full."""
+    job = Squares(tmp_path)
+    for shard in SHARDS:
+        (tmp_path / "queue" / f"{shard:06d}.json.partial").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"json.partial: cannot be written \(Is a directory\)"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    assert not any(job.is_done(shard) for shard in SHARDS)
 
 
 INTERRUPTED = """
