@@ -1,5 +1,6 @@
 """After an edit of photos or sentences: only their shards are computed, and the store is that of a fresh run."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.engine.settings import SERIAL, Engine, EngineSettings, Part
 from refdiff.errors import StoreError
 from refdiff.layout import SplitLayout
+from refdiff.store.console import repair_and_print
 from tests.diffusion.rows import PAPER, SECTION, make_capture, make_photo, make_section
 from tests.diffusion.test_extraction import SELF_LAYER, content, write_split
 
@@ -140,6 +142,18 @@ def test_a_damaged_shard_is_never_taken_over(layout: SplitLayout, tmp_path: Path
     made = extract(write(layout.root, seeds=(0, 1, 9)))
     assert made.computed == 2
     assert content(made.path) == content(extract(write(tmp_path / "fresh", seeds=(0, 1, 9))).path)
+
+
+def test_whole_shards_of_a_published_store_count_after_a_repair(layout: SplitLayout) -> None:
+    """Without the work folder, `repair` makes one of what is whole; its records keep the digests of the inputs."""
+    (layout.root / "dvc.yaml").write_text("")
+    store, before = layout.attention("paper"), content(layout.attention("paper"))
+    shutil.rmtree(layout.root / ".work")
+    (store / "cross_8x8/c/3/0/0/0/0").unlink()
+    repair_and_print(str(store))
+    made = extract(layout)
+    assert made.computed == 1
+    assert content(made.path) == before
 
 
 def test_a_photo_replaced_while_the_run_goes_on_is_not_published(
