@@ -6,6 +6,7 @@ its worker died too often.
 
 import logging
 from collections.abc import Iterator
+from concurrent.futures import CancelledError
 from contextlib import contextmanager
 from typing import Any
 
@@ -50,7 +51,7 @@ def run_on_cluster(
     queue = ShardQueue(job, arguments[0])
     deaths = VainDeaths(queue, shards, DEATHS_IN_VAIN)
     while queue.open_shards(shards):
-        with _connect(address, workers) as client:
+        with _connect(address, workers) as client, _translate_loss(address):
             while left := len(queue.open_shards(shards)):
                 count = min(workers, left)
                 if not _run_loops(client, count, (job, shards, *arguments, True), address is None, deaths):
@@ -96,10 +97,31 @@ def _read_result(loop: Any, deaths: VainDeaths) -> RefdiffError | None:
     except KilledWorker:
         deaths.count("killed, as Dask says", ALLOWED_FAILURES + 1)
         return None
+    except (CancelledError, OSError):  # of the connection: what the work meets comes as a value
+        raise
     except Exception as error:
         raise ModelError(
             f"engine.kind: dask: a worker cannot take the work ({type(error).__name__}: {' '.join(str(error).split())}"
             "); give all workers this checkout and the same packages"
+        ) from error
+
+
+@contextmanager
+def _translate_loss(address: str | None) -> Iterator[None]:
+    """Turn the loss of the scheduler into one line.
+
+    Raises:
+        ModelError: It was lost in the block.
+    """
+    try:
+        yield
+    except (CancelledError, OSError) as error:
+        if isinstance(error, RefdiffError):
+            raise
+        where = "the local cluster" if address is None else address
+        raise ModelError(
+            f"engine.address: {where}: the Dask scheduler was lost while the run went on; finished shards are kept; "
+            "see to it and run the same command again"
         ) from error
 
 
@@ -115,6 +137,7 @@ def _connect(address: str | None, workers: int) -> Iterator[Any]:
         from distributed import Client, LocalCluster
     except ImportError as error:
         raise ModelError("engine.kind: dask is not installed; run `pip install 'refdiff[dask]'`") from error
+    logging.getLogger("distributed.client").setLevel(logging.CRITICAL)  # a loss is said here, in one line
     with config.set(_SETTINGS):
         cluster: Any = address
         if address is None:

@@ -1,6 +1,7 @@
 """Every engine makes the same files, whatever its workers go through."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -261,6 +262,44 @@ def test_a_dask_address_where_nobody_answers(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("refdiff.engine.cluster.CONNECT_SECONDS", 1)
     with pytest.raises(ModelError, match="no Dask scheduler answers there"):
         run_shards(Squares(tmp_path), SHARDS, engine("dask", address="tcp://127.0.0.1:9"), unwatched)
+
+
+@pytest.mark.slow
+def test_a_dask_scheduler_that_is_lost_ends_the_run(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    scheduler, address = tmp_path / "scheduler.json", {"PYTHONPATH": str(Path(__file__).parents[2])}
+    job = Squares(tmp_path, seconds=0.5)
+
+    def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.{module}", "--scheduler-file", str(scheduler), *arguments]
+        return subprocess.Popen(
+            [*command, "--dashboard-address", ":0"],
+            cwd=tmp_path,
+            env={**os.environ, **address},
+            stderr=subprocess.DEVNULL,
+        )
+
+    with (
+        start("dask_scheduler", "--host", "127.0.0.1", "--port", "0") as lost,
+        start("dask_worker", "--nthreads", "1") as worker,
+    ):
+        while not scheduler.is_file():
+            assert lost.poll() is None
+            time.sleep(0.1)
+
+        def lose() -> None:
+            while not job.is_done(0):
+                time.sleep(0.05)
+            lost.kill()
+
+        killer = threading.Thread(target=lose, daemon=True)
+        killer.start()
+        with pytest.raises(ModelError, match="the Dask scheduler was lost while the run went on"):
+            run_shards(job, SHARDS, engine("dask", json.loads(scheduler.read_text())["address"]), unwatched)
+        worker.terminate()
+    killer.join()
+    run_shards(job, SHARDS, engine("serial"), unwatched)
+    assert job.content(SHARDS) == WANTED
 
 
 def test_each_worker_has_an_accelerator_of_its_own(tmp_path: Path) -> None:
