@@ -94,12 +94,14 @@ def extract_split(
     mine = engine.part.of(shards)
     total = sum(len(store.expressions_of(shard)) for shard in mine)
     target = layout.attention(name)
-    photos = digest_photos(sentences, _images_of(sentences, store, None if engine.is_whole else mine))
-
     writers: list[AttentionWriter] = []
+    photos: dict[int, str] = {}
 
     def make_arrays() -> None:
-        inputs = {**asked, **({"photos": digest_all(sentences, photos)} if engine.is_whole else {})}
+        inputs = asked
+        if engine.is_whole:  # parts digest beside each other, below
+            photos.update(digest_photos(sentences, range(len(sentences.image_id))))
+            inputs = {**asked, "photos": digest_all(sentences, photos)}
         provenance = {**facts, "inputs": inputs, "refdiff": __version__, "model": identity.describe()}
         writers.append(AttentionWriter(work.content, store, {**provenance, "fingerprint": work.fingerprint}))
 
@@ -108,6 +110,8 @@ def extract_split(
         report(min(done * store.shard_expressions, total), total)
 
     with work.hold(make_arrays, shared=not engine.is_whole):
+        if not engine.is_whole:
+            photos.update(digest_photos(sentences, _images_of(sentences, store, mine)))
         arrays = writers[0].describe_arrays()
         wanted = {
             shard: digest_shard(shard, store.expressions_of(shard), sentences, photos, work.fingerprint, arrays)
@@ -132,10 +136,8 @@ def extract_split(
     )
 
 
-def _images_of(sentences: Sentences, store: AttentionLayout, shards: range | None) -> list[int]:
-    """Images that some shards' sentences are about; None for all of the dataset."""
-    if shards is None:
-        return list(range(len(sentences.image_id)))
+def _images_of(sentences: Sentences, store: AttentionLayout, shards: range) -> list[int]:
+    """Images that some shards' sentences are about."""
     return sorted({int(sentences.image_index[row]) for shard in shards for row in store.expressions_of(shard)})
 
 
@@ -163,7 +165,7 @@ def _check_inputs(job: ExtractJob, records: list[ShardRecord], wanted: Mapping[i
         raise StoreError(
             f"{job.folder}: photos of {len(other)} shards changed while the run went on: {some}"
             f"{' and others' if len(other) > 3 else ''}; nothing is published; run the same command again, which "
-            "computes these shards only"
+            "takes over what fits the photos as they are then"
         )
 
 
