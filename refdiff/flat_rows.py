@@ -1,11 +1,13 @@
 """Rows of a flat array of a store, read file by file."""
 
 from collections import OrderedDict
+from operator import lt
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from refdiff.errors import StoreMismatchError
 from refdiff.zarr_chunks import ChunkReader
 
 CACHED_FILES = 2
@@ -19,7 +21,17 @@ class FlatRows:
     """
 
     def __init__(self, array: ChunkReader) -> None:
-        self.shape = array.plan.shape
+        """Take an array.
+
+        Raises:
+            StoreMismatchError: It is cut in another way, or is no array of rows.
+        """
+        self.shape, chunk = array.plan.shape, array.plan.chunk
+        if array.plan.sharded or not self.shape or any(map(lt, chunk[1:], self.shape[1:])):
+            raise StoreMismatchError(
+                f"{array.name}: an array of shape {list(self.shape)} is cut into {list(chunk)}; expected whole rows; "
+                "remove the store and run `dvc repro`"
+            )
         self._array = array
         self._rows_per_file = array.plan.chunk[0]
         self._cache: OrderedDict[int, NDArray[Any]] = OrderedDict()

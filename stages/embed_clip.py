@@ -2,11 +2,10 @@
 
 import argparse
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
 from refdiff.clip.settings import ClipSettings
 from refdiff.command import run_command
+from refdiff.engine.progress import showing_progress
+from refdiff.engine.settings import add_engine_arguments, read_engine
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
 
@@ -15,31 +14,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m stages.embed_clip", description=__doc__)
     parser.add_argument("split", help="a row of `splits` in params.yaml")
     parser.add_argument("source", help="a row of `sources` in params.yaml")
+    add_engine_arguments(parser)
     arguments = parser.parse_args()
     params = read_params()
     find(params, f"splits.{arguments.split}")
     find(params, f"sources.{arguments.source}")
     settings = read_section(ClipSettings, "embed_clip")
+    engine = read_engine(find(params, "engine"), arguments)
 
     # After the parameters are known to be good: torch takes seconds to import.
     from refdiff.clip.embed_split import embed_split
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("photos"),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as progress:
-        task = progress.add_task(f"embed_clip {arguments.split} {arguments.source}", total=None)
-        made = embed_split(
-            SplitLayout(arguments.split),
-            arguments.source,
-            settings,
-            lambda done, total: progress.update(task, completed=done, total=total),
+    with showing_progress(f"embed_clip {arguments.split} {arguments.source}", "photos") as report:
+        made = embed_split(SplitLayout(arguments.split), arguments.source, settings, report, engine)
+    if not engine.is_whole:
+        print(
+            f"{made.path}: part {arguments.part} is done, {made.computed} photos computed now; {made.missing} of "
+            f"{made.photos} photos are missing; when all parts are done, run the stage without --part (`dvc repro`)"
         )
+        return
     local, whole = made.plan.views["local"], made.plan.views["global"]
     print(
         f"{made.path}: {len(made.plan.texts)} texts, {local.total} local views ({', '.join(local.variants)}) and "

@@ -23,7 +23,6 @@ from refdiff.overlap import join_tables, measure_overlap, write_overlap
 from refdiff.params import find, parse_section, read_params
 from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.heat_split import propose_heat_split
-from refdiff.proposals.opening import open_source
 from refdiff.proposals.propose_split import NamedSource, propose_split
 from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import read_proposals, write_proposals
@@ -62,9 +61,8 @@ def layout(params: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
         extract_split(layout, name, section(CaptureSettings, f"captures.{name}"), extraction, lambda *_: None)
     proposing = section(ProposeMasksSettings, "propose_masks")
     regions = PHOTO_SOURCES.parse(params["sources"]["regions"], "sources.regions")
-    source = NamedSource("regions", regions, open_source(regions, "cpu"))
-    made = propose_split(layout, dataset, source, 1, lambda _: None)
-    parts = [filter_proposals(part, proposing.filters) for part in made.parts]
+    made = propose_split(layout, dataset, NamedSource("regions", regions, "cpu"), lambda *_: None)
+    parts = [filter_proposals(part, proposing.filters) for part in made.parts or ()]
     write_proposals(layout.proposals("regions"), parts, range(len(SEEDS)), None, {})
     heat_source = HEAT_SOURCES.parse(params["heat_sources"]["weak"], "heat_sources.weak")
     readout = section(ReadoutSettings, f"readouts.{heat_source.readout}")

@@ -1,32 +1,27 @@
-"""Every embedding of a split: views through the pool, texts here, put together in a work folder and published."""
+"""Every embedding of a split: computed by the engine, put together in a work folder and published."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 from refdiff.clip.checkpoint import identify_checkpoint
-from refdiff.clip.embedder import ClipEmbedder
-from refdiff.clip.photo_pool import COLUMNS, LEFT_OUT, RAMPS, STAGE, PhotoPool
+from refdiff.clip.job import TEXTS, EmbedJob, gather_facts, read_inputs
+from refdiff.clip.photo_pool import COLUMNS, STAGE, PhotoPool, list_tasks
 from refdiff.clip.photo_pool import gather_facts as gather_photo_facts
-from refdiff.clip.plan import VIEWS, EmbeddingPlan, SplitInputs, plan_embeddings
+from refdiff.clip.plan import VIEWS, EmbeddingPlan, plan_embeddings
 from refdiff.clip.settings import ClipSettings
 from refdiff.clip.shard_maker import ShardMaker
 from refdiff.clip.store import METADATA
 from refdiff.clip.store_writer import describe_store
-from refdiff.dataset.tables import read_dataset
+from refdiff.engine.accelerators import take_accelerator
+from refdiff.engine.photos import Report, compute_photos
+from refdiff.engine.settings import SERIAL, Engine
 from refdiff.layout import SplitLayout
+from refdiff.model_identity import ModelIdentity
 from refdiff.photo_content import digest_photos
-from refdiff.proposals.tables import read_proposals
-from refdiff.store.fingerprint import digest_facts
+from refdiff.store.photo_batches import PhotoBatches, write_tasks
 from refdiff.store.pool import Pool
-from refdiff.store.work import WorkFolder, translate_write_errors
-from refdiff.text.tables import read_text
-
-# Their versions may move the bytes of a store's files.
-LIBRARIES = ("zarr", "numcodecs")
+from refdiff.store.work import ShardRecord, WorkFolder, translate_write_errors
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,12 +29,13 @@ class EmbeddedSplit:
     """What was made.
 
     Attributes:
-        path: The store.
+        path: The store; it is published by a run of all photos only.
         plan: What it holds.
         masks: Proposals of all photos.
         photos: Photos of the split.
-        computed: For how many of them something was computed now; the others were there from an interrupted run or
-            another split.
+        computed: For how many of them something was missing when the run began; the others were there from an
+            interrupted run or another split.
+        missing: Photos for which something is missing: other parts of the same store.
     """
 
     path: Path
@@ -47,10 +43,11 @@ class EmbeddedSplit:
     masks: int
     photos: int
     computed: int
+    missing: int
 
 
 def embed_split(
-    layout: SplitLayout, source: str, settings: ClipSettings, report: Callable[[int, int], None]
+    layout: SplitLayout, source: str, settings: ClipSettings, report: Report, engine: Engine = SERIAL
 ) -> EmbeddedSplit:
     """Make and publish a split's store for one proposal source; what an interrupted run left is continued.
 
@@ -58,76 +55,69 @@ def embed_split(
         layout: The split's artifacts.
         source: The proposal source.
         settings: The section `embed_clip`.
-        report: Called with how many photos are done, of how many.
+        report: Told of progress, from one thread or another, never from two at once.
+        engine: Who computes, and which part of the photos; a part is computed only.
 
     Raises:
-        StoreError: An input is missing or does not fit, or something cannot be written.
-        ModelError: The model cannot be loaded.
-        ImageError: A photo cannot be read or has another size than the dataset says.
-        MaskError: A mask is empty or does not fit its photo.
+        ShardsFailedError: Some photos could not be read or embedded; the others are done.
+        RefdiffError: Input, model or parameters do not fit, or something cannot be written; what was computed stays.
     """
-    inputs = SplitInputs(
-        dataset=read_dataset(layout.dataset),
-        text=read_text(layout.text),
-        proposals=read_proposals(layout.proposals(source)),
-        root=layout.root,
-    )
+    if engine.settings.kind == "serial":  # before torch looks for its devices
+        take_accelerator(engine.settings.accelerators)
+    inputs = read_inputs(layout, source)
     plan = plan_embeddings(inputs, settings)
     identity = identify_checkpoint(settings.model, settings.pretrained)
     photo_facts, digests = (
         gather_photo_facts(settings, identity),
         digest_photos(layout.root, inputs.dataset.images.path),
     )
-    name = f"{layout.split}-{source}"
+    name, tasks = f"{layout.split}-{source}", list_tasks(inputs, plan, digests)
     work = WorkFolder(layout.root, STAGE, name, gather_facts(inputs, plan, digests, settings, photo_facts))
     pool = Pool(layout.root, STAGE, "views", photo_facts, COLUMNS)
-    embedder = cache(lambda: ClipEmbedder(settings))  # loaded only where something is missing
-    with work.hold():
+    job = EmbedJob(
+        work.path.absolute(),
+        pool.path.absolute(),
+        layout.root.absolute(),
+        Path.cwd(),
+        layout.split,
+        source,
+        settings,
+    )
+    batches = PhotoBatches(tasks, Pool.open_shards(pool.path, COLUMNS))
+    computed = missing = 0
+    with work.hold(lambda: write_tasks(work.path, tasks), shared=not engine.is_whole):
         pool.begin(name)
         records = work.finished()
-        missing = [shard for shard in plan.shards(settings.rows_per_file) if shard.number not in records]
-        computed = 0
-        if missing:
-            photos = PhotoPool(inputs, plan, digests, pool)
-            computed = photos.fill(embedder, report)
-            maker = ShardMaker(plan, photos, settings.rows_per_file, work.content)
-            for shard in missing:
-                with translate_write_errors(work.path):
-                    records[shard.number] = work.record(shard.number, maker.make(shard, embedder))
-        variants = {f"{view}_variants": list(plan.views[view].variants) for view in VIEWS}
-        facts = {**work.facts, **variants, "model": identity.describe(), "fingerprint": work.fingerprint}
-        published = {file for record in records.values() for file in record.files}
-        work.publish(layout.clip(source), sorted(published), {METADATA: describe_store(facts, records)})
-        pool.finish(name)
-    return EmbeddedSplit(layout.clip(source), plan, len(inputs.proposals), len(digests), computed)
+        if len(records) < len(list(plan.shards(settings.rows_per_file))):
+            computed = compute_photos(job, batches, engine, report, others=1)
+            missing = sum(len(batches.missing(batch)) for batch in range(len(batches)))
+        if engine.is_whole:
+            records |= work.finished([TEXTS])
+            _put_together(work, plan, settings, PhotoPool(inputs, tasks, batches), records)
+            _publish(work, plan, identity, records, layout.clip(source))
+            pool.finish(name)
+    return EmbeddedSplit(layout.clip(source), plan, len(inputs.proposals), len(digests), computed, missing)
 
 
-def gather_facts(
-    inputs: SplitInputs,
+def _put_together(
+    work: WorkFolder, plan: EmbeddingPlan, settings: ClipSettings, photos: PhotoPool, records: dict[int, ShardRecord]
+) -> None:
+    """Write the files of views that are missing, out of the pool."""
+    maker = ShardMaker(plan, settings.rows_per_file, work.content)
+    for shard in plan.shards(settings.rows_per_file):
+        if shard.view is not None and shard.number not in records:
+            with translate_write_errors(work.path):
+                records[shard.number] = work.record(shard.number, maker.make_views(shard, shard.view, photos))
+
+
+def _publish(
+    work: WorkFolder,
     plan: EmbeddingPlan,
-    digests: Sequence[str],
-    settings: ClipSettings,
-    photo_facts: Mapping[str, Any],
-) -> dict[str, Any]:
-    """Everything that the store's values depend on.
-
-    Args:
-        inputs: Tables of the split.
-        plan: What is embedded.
-        digests: SHA-256 of each photo's bytes.
-        settings: The section `embed_clip`.
-        photo_facts: What the views of a photo depend on beside the photo and its masks.
-    """
-    photos = [list(pair) for pair in zip(inputs.dataset.images.image_id, digests, strict=True)]
-    masks = [code.decode("ascii") for code in inputs.proposals.counts]
-    return {
-        **photo_facts,
-        "parameters": settings.model_dump(mode="json", exclude=LEFT_OUT - {"rows_per_file", *RAMPS}),
-        "inputs": {
-            "photos": digest_facts(photos),
-            "masks": digest_facts([inputs.proposals.image_index.tolist(), masks]),
-            "texts": digest_facts([plan.texts, *(rows.tolist() for rows in plan.text_rows.values())]),
-            "rows": digest_facts({view: [rows.variants, rows.start.tolist()] for view, rows in plan.views.items()}),
-        },
-        "versions": {**photo_facts["versions"], **{library: version(library) for library in LIBRARIES}},
-    }
+    identity: ModelIdentity,
+    records: Mapping[int, ShardRecord],
+    target: Path,
+) -> None:
+    variants = {f"{view}_variants": list(plan.views[view].variants) for view in VIEWS}
+    facts = {**work.facts, **variants, "model": identity.describe(), "fingerprint": work.fingerprint}
+    published = {file for record in records.values() for file in record.files}
+    work.publish(target, sorted(published), {METADATA: describe_store(facts, records)})

@@ -4,7 +4,8 @@ An item is one view of all of a photo's proposals in one position variant. Its k
 the proposals' masks in their order, of the view and of the variant.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,12 +20,11 @@ from refdiff.clip.mask_stack import CodedMasks, MaskStack
 from refdiff.clip.plan import VIEWS, EmbeddingPlan, SplitInputs
 from refdiff.clip.settings import ClipSettings
 from refdiff.device import choose_device
-from refdiff.errors import MaskError
+from refdiff.errors import MaskError, ShardCorruptError
 from refdiff.model_identity import ModelIdentity
 from refdiff.photo_content import read_listed_photo
-from refdiff.prefetch import prefetch
 from refdiff.store.fingerprint import digest_facts, digest_files
-from refdiff.store.pool import PhotoTask, Pool
+from refdiff.store.photo_batches import PhotoBatches, PhotoTask
 from refdiff.store.pool_shards import Row
 
 STAGE = "embed_clip"
@@ -39,85 +39,99 @@ LIBRARIES = ("torch", "open_clip_torch", "pillow", "numpy", "pycocotools")
 RAMPS = {"local_ramps", "global_ramps"}
 LEFT_OUT = {"model", "pretrained", "device", "batch_tokens", "class_tokens", "text_batch", "rows_per_file", *RAMPS}
 
-Item = tuple[str, str]
-"""View and variant."""
-
 
 class PhotoPool:
     """The views of a split's photos.
 
     Args:
         inputs: Tables of the split.
-        plan: What is embedded.
-        digests: SHA-256 of each photo's bytes.
-        pool: Where items are kept.
+        tasks: What is embedded of each photo, by `list_tasks`.
+        batches: Where items are.
     """
 
-    def __init__(self, inputs: SplitInputs, plan: EmbeddingPlan, digests: Sequence[str], pool: Pool) -> None:
+    def __init__(self, inputs: SplitInputs, tasks: Sequence[PhotoTask], batches: PhotoBatches) -> None:
         self._inputs = inputs
-        self._digests = digests
-        self._pool = pool
-        self._keys: list[dict[Item, str]] = [{} for _ in digests]
-        for view in VIEWS:
-            for image_index, variant in plan.views[view].used():
-                self._keys[image_index][view, variant] = ""
-        for image_index, items in enumerate(self._keys):
-            masks = digest_facts([code.decode("ascii") for code in self._counts(image_index)]) if items else ""
-            for view, variant in items:
-                items[view, variant] = digest_facts([digests[image_index], masks, view, variant])
-
-    def fill(self, embedder: Callable[[], ClipEmbedder], report: Callable[[int, int], None]) -> int:
-        """Embed what is not there; the model is asked for when something is missing only.
-
-        Args:
-            embedder: Gives the loaded model.
-            report: Called with how many photos are done, of how many that have proposals.
-
-        Returns:
-            How many photos something was computed for.
-
-        Raises:
-            ImageError: A photo cannot be read, has another size than the dataset says, or was exchanged.
-            MaskError: A mask is empty or does not fit its photo.
-            StoreError: The pool cannot be written.
-        """
-        tasks = [
-            PhotoTask(image_index, {key: item for item, key in items.items()})
-            for image_index, items in enumerate(self._keys)
-            if items
-        ]
-        return self._pool.fill(
-            tasks, lambda missing: self._embed(missing, embedder()), lambda done: report(done, len(tasks))
-        )
+        self._tasks = tasks
+        self._batches = batches
 
     def read(self, image_index: int, view: str, variant: str) -> NDArray[np.float32]:
-        """Embeddings of all of a photo's proposals, `[n dim]`."""
-        values = self._pool.read(self._keys[image_index][view, variant])["embeddings"].values
-        count = len(self._counts(image_index))
+        """Embeddings of all of a photo's proposals, `[n dim]`.
+
+        Raises:
+            ShardCorruptError: They are not there, or not as many as the proposals.
+        """
+        task = self._tasks[image_index]
+        key = next(key for key, item in task.items.items() if item == [view, variant])
+        values, count = self._batches.read(task, key)["embeddings"].values, len(_counts(self._inputs, image_index))
+        if values is None or len(values) % count:
+            raise ShardCorruptError(
+                f"photo {task.image_id}: its {view} views in the pool are not of its {count} proposals; remove .work "
+                "and run the same command again"
+            )
         return values.to_numpy().reshape(count, -1)
 
-    def _embed(self, tasks: Sequence[PhotoTask], embedder: ClipEmbedder) -> Iterator[Mapping[str, Row]]:
-        for task, (photo, masks) in prefetch(tasks, self._load):
-            views = {"local": embedder.embed_local, "global": embedder.embed_global}
-            try:
-                made = {key: views[view](photo, masks, variant) for key, (view, variant) in task.items.items()}
-            except MaskError as error:
-                image_id = self._inputs.dataset.images.image_id[task.image_index]
-                raise MaskError(f"photo {image_id}: of its proposals, {error}") from error
-            yield {key: {"embeddings": values.ravel()} for key, values in made.items()}
 
-    def _load(self, task: PhotoTask) -> tuple[NDArray[np.uint8], MaskStack]:
-        """A photo and its masks: decoded when they are few, else to be decoded slice by slice."""
+class PhotoEmbedder:
+    """Computes the views of photos.
+
+    Args:
+        inputs: Tables of the split.
+        embedder: The loaded model.
+    """
+
+    def __init__(self, inputs: SplitInputs, embedder: ClipEmbedder) -> None:
+        self._inputs = inputs
+        self._embedder = embedder
+
+    def load(self, task: PhotoTask) -> tuple[NDArray[np.uint8], MaskStack]:
+        """A photo and its masks: decoded when they are few, else to be decoded slice by slice.
+
+        Raises:
+            ImageError: The photo cannot be read, has another size than the dataset says, or was exchanged.
+        """
         images, index = self._inputs.dataset.images, task.image_index
         height, width, path = int(images.height[index]), int(images.width[index]), images.path[index]
         where = f"photo {images.image_id[index]} ({path})"
-        photo = read_listed_photo(self._inputs.root / path, where, (height, width), self._digests[index])
-        coded = CodedMasks(self._counts(index), height, width)
+        photo = read_listed_photo(self._inputs.root / path, where, (height, width), task.digest)
+        coded = CodedMasks(_counts(self._inputs, index), height, width)
         return photo, coded[:] if coded.shape[0] * height * width <= DECODED_PIXELS else coded
 
-    def _counts(self, image_index: int) -> list[bytes]:
-        rows = self._inputs.proposals.rows_of_image(image_index)
-        return self._inputs.proposals.counts[rows.start : rows.stop]
+    def embed(self, task: PhotoTask, loaded: tuple[NDArray[np.uint8], MaskStack]) -> Mapping[str, Row]:
+        """A row for each of the task's keys.
+
+        Raises:
+            MaskError: A mask is empty or does not fit its photo.
+        """
+        photo, masks = loaded
+        views = {"local": self._embedder.embed_local, "global": self._embedder.embed_global}
+        try:
+            made = {key: views[view](photo, masks, variant) for key, (view, variant) in task.items.items()}
+        except MaskError as error:
+            raise MaskError(f"photo {task.image_id}: of its proposals, {error}") from error
+        return {key: {"embeddings": values.ravel()} for key, values in made.items()}
+
+
+def list_tasks(inputs: SplitInputs, plan: EmbeddingPlan, digests: Sequence[str]) -> list[PhotoTask]:
+    """What is embedded of each photo; nothing where it has no proposals.
+
+    Args:
+        inputs: Tables of the split.
+        plan: What is embedded.
+        digests: SHA-256 of each photo's bytes.
+    """
+    masks = cache(lambda image: digest_facts([code.decode("ascii") for code in _counts(inputs, image)]))
+    items: list[dict[str, list[str]]] = [{} for _ in digests]
+    for view in VIEWS:
+        for image_index, variant in plan.views[view].used():
+            key = digest_facts([digests[image_index], masks(image_index), view, variant])
+            items[image_index][key] = [view, variant]
+    ids = inputs.dataset.images.image_id
+    return [PhotoTask(index, ids[index], digest, items[index]) for index, digest in enumerate(digests)]
+
+
+def _counts(inputs: SplitInputs, image_index: int) -> list[bytes]:
+    rows = inputs.proposals.rows_of_image(image_index)
+    return inputs.proposals.counts[rows.start : rows.stop]
 
 
 def gather_facts(settings: ClipSettings, identity: ModelIdentity) -> dict[str, Any]:

@@ -1,6 +1,5 @@
-"""Computing and writing one unit of a store: the texts, or one file of views."""
+"""Writing the units of a store: the texts, and the files of views."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,31 +20,21 @@ class ShardMaker:
 
     Args:
         plan: What is embedded.
-        photos: The views of the photos, already computed.
         rows_per_file: Embeddings in one file.
         content: The folder of the store's arrays.
     """
 
-    def __init__(self, plan: EmbeddingPlan, photos: PhotoPool, rows_per_file: int, content: Path) -> None:
+    def __init__(self, plan: EmbeddingPlan, rows_per_file: int, content: Path) -> None:
         self._plan = plan
-        self._photos = photos
         self._rows_per_file = rows_per_file
         self._content = content
 
-    def make(self, shard: PlannedShard, embedder: Callable[[], ClipEmbedder]) -> list[str]:
-        """Write a unit.
-
-        Args:
-            shard: Which.
-            embedder: Gives the loaded model; only the texts need it.
+    def make_texts(self, embedder: ClipEmbedder) -> list[str]:
+        """The texts, the small arrays, and the metadata of the views; before any views.
 
         Returns:
-            Its files, relative to the content folder.
+            Their files, relative to the content folder.
         """
-        return self._make_texts(embedder()) if shard.view is None else self._make_views(shard, shard.view)
-
-    def _make_texts(self, embedder: ClipEmbedder) -> list[str]:
-        """The texts, the small arrays, and the metadata of the views."""
         plan, content = self._plan, self._content
         create_array(content / "text", (len(plan.texts), embedder.dim), self._rows_per_file, "float32")
         write_rows(content / "text", 0, embedder.embed_texts(plan.texts))
@@ -61,11 +50,20 @@ class ShardMaker:
         whole = [name for array in ("text", *SMALL_ARRAYS) for name in list_files(content, array)]
         return [*whole, *(f"{view}/{METADATA}" for view in VIEWS)]
 
-    def _make_views(self, shard: PlannedShard, view: str) -> list[str]:
-        """One file of views."""
+    def make_views(self, shard: PlannedShard, view: str, photos: PhotoPool) -> list[str]:
+        """One file of views.
+
+        Args:
+            shard: Which.
+            view: Of which view.
+            photos: The views of the photos, already computed.
+
+        Returns:
+            The file, relative to the content folder.
+        """
         parts = []
         for segment in self._plan.views[view].segments(shard.first, shard.first + shard.embeddings):
-            embedded = self._photos.read(segment.image_index, view, segment.variant)
+            embedded = photos.read(segment.image_index, view, segment.variant)
             parts.append(embedded[segment.proposals.start : segment.proposals.stop])
         write_rows(self._content / view, shard.first, np.concatenate(parts))
         return [chunk_file(view, shard.index)]

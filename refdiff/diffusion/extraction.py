@@ -1,27 +1,34 @@
 """A split through the U-Net into a store: shard by shard, going on where an earlier run ended."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from refdiff import __version__
-from refdiff.diffusion.facts import STAGE, gather_facts
+from refdiff.diffusion.facts import (
+    STAGE,
+    digest_all,
+    digest_asked,
+    digest_photos,
+    digest_sentences,
+    digest_shard,
+    gather_facts,
+)
 from refdiff.diffusion.job import ExtractJob, lay_out
 from refdiff.diffusion.model import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.diffusion.shards import read_sentences
+from refdiff.diffusion.shards import Sentences, read_sentences
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import SERIAL, Engine
+from refdiff.errors import StoreError
 from refdiff.layout import SplitLayout
-from refdiff.model_identity import ModelIdentity
-from refdiff.store.attention_writer import AttentionWriter
-from refdiff.store.fingerprint import digest_facts
-from refdiff.store.work import ShardRecord, WorkFolder, read_marker
+from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
+from refdiff.store.work import ShardRecord, WorkFolder, read_marker, translate_write_errors
 
 # Called with (expressions done, expressions in all), of the part that the run computes.
 Report = Callable[[int, int], None]
@@ -37,7 +44,7 @@ class Extracted:
         images: Images that they are about.
         maps: Cross-attention maps of a token.
         shards: Shards in it.
-        missing: Shards that are not done: other parts of the same store.
+        missing: Shards that no run has done; whether those of other parts are of today's photos is not looked at.
         computed: Shards that this run computed; an earlier one left the others.
         bytes: Size of the files of the shards that are done.
     """
@@ -79,28 +86,42 @@ def extract_split(
     identity = identify_pipeline(settings.model, settings.revision)
     plan = plan_capture(identity, capture)
     store = lay_out(sentences, plan, settings)
-    facts = gather_facts(sentences, identity, capture, settings)
-    work = WorkFolder(layout.root, STAGE, f"{layout.split}-{name}", facts)
-    job = ExtractJob(work.path.absolute(), layout.root.absolute(), Path.cwd(), layout.split, capture, settings)
+    facts, asked = gather_facts(identity, capture, settings), digest_sentences(sentences)
+    work = WorkFolder(layout.root, STAGE, f"{layout.split}-{name}", facts, {"inputs": asked})
+    here, root = work.path.absolute(), layout.root.absolute()
+    job = ExtractJob(here, digest_asked(sentences), root, Path.cwd(), layout.split, capture, settings)
     shards = range(store.shards)
     mine = engine.part.of(shards)
     total = sum(len(store.expressions_of(shard)) for shard in mine)
     target = layout.attention(name)
-
     writers: list[AttentionWriter] = []
+    photos: dict[int, str] = {}
 
     def make_arrays() -> None:
-        writers.append(AttentionWriter(work.content, store, _describe(facts, identity)))
+        inputs = asked
+        if engine.is_whole:  # parts digest beside each other, below
+            photos.update(digest_photos(sentences, range(len(sentences.image_id))))
+            inputs = {**asked, "photos": digest_all(sentences, photos)}
+        provenance = {**facts, "inputs": inputs, "refdiff": __version__, "model": identity.describe()}
+        writers.append(AttentionWriter(work.content, store, {**provenance, "fingerprint": work.fingerprint}))
 
     # All shards but the last have the same number of expressions.
     def watch(done: int) -> None:
         report(min(done * store.shard_expressions, total), total)
 
     with work.hold(make_arrays, shared=not engine.is_whole):
-        verified = work.finished(mine)
+        if not engine.is_whole:
+            photos.update(digest_photos(sentences, _images_of(sentences, store, mine)))
+        arrays = writers[0].describe_arrays()
+        wanted = {
+            shard: digest_shard(shard, store.expressions_of(shard), sentences, photos, work.fingerprint, arrays)
+            for shard in mine
+        }
+        verified = _take_over(work, wanted, None if engine.is_whole else mine)
         run_shards(job, shards, engine, watch)
         there = [verified.get(shard) or read_marker(work.marker(shard)) for shard in shards]
         records = [record for record in there if record is not None]
+        _check_inputs(job, records, wanted)
         if engine.is_whole:
             _publish(work, writers[0], records, target)
     return Extracted(
@@ -115,11 +136,41 @@ def extract_split(
     )
 
 
+def _images_of(sentences: Sentences, store: AttentionLayout, shards: range) -> list[int]:
+    """Images that some shards' sentences are about."""
+    return sorted({int(sentences.image_index[row]) for shard in shards for row in store.expressions_of(shard)})
+
+
+def _take_over(work: WorkFolder, wanted: Mapping[int, str], shards: range | None) -> dict[int, ShardRecord]:
+    """The shards of earlier runs that are whole, and of what this run asks for; the markers of others go."""
+    before = sum(work.marker(shard).is_file() for shard in wanted)
+    verified = work.finished(shards, wanted)
+    if before:
+        others = before - len(verified)
+        again = f"; {others} are computed again, as photos or sentences of them changed or they are damaged"
+        said = f"{len(verified)} of {len(wanted)} shards taken over from an earlier run"
+        print(f"{work.path}: {said}{again if others else ''}", file=sys.stderr)
+    return verified
+
+
+def _check_inputs(job: ExtractJob, records: list[ShardRecord], wanted: Mapping[int, str]) -> None:
+    """See that no photo was replaced between the time that the run digested it and the time that a worker read it.
+
+    Raises:
+        StoreError: Some were.
+    """
+    other = [record.index for record in records if record.index in wanted and record.inputs != wanted[record.index]]
+    if other:
+        some = "; ".join(f"shard {shard} ({job.describe(shard)})" for shard in other[:3])
+        raise StoreError(
+            f"{job.folder}: photos of {len(other)} shards changed while the run went on: {some}"
+            f"{' and others' if len(other) > 3 else ''}; nothing is published; run the same command again, which "
+            "takes over what fits the photos as they are then"
+        )
+
+
 def _publish(work: WorkFolder, writer: AttentionWriter, records: list[ShardRecord], target: Path) -> None:
     files = [*writer.metadata_files(), *(file for record in records for file in record.files)]
+    with translate_write_errors(work.content):
+        work.drop_unused([*files, "zarr.json"])
     work.publish(target, files, {"zarr.json": writer.final_metadata(records)})
-
-
-def _describe(facts: dict[str, Any], identity: ModelIdentity) -> dict[str, Any]:
-    """The store's provenance: the facts, with the model's name beside its digest."""
-    return {**facts, "refdiff": __version__, "model": identity.describe(), "fingerprint": digest_facts(facts)}

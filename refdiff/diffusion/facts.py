@@ -1,5 +1,6 @@
-"""What a store of attention depends on: the facts that name its work folder."""
+"""What a store of attention depends on: the facts that name its work folder, and the inputs of each shard."""
 
+from collections.abc import Iterable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from refdiff import __version__
 from refdiff.attention_store import FORMAT
 from refdiff.device import choose_device
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.diffusion.shards import Sentences
+from refdiff.diffusion.shards import Sentences, is_first
 from refdiff.model_identity import ModelIdentity
 from refdiff.photo import read_bytes
 from refdiff.store.fingerprint import digest_bytes, digest_facts, digest_files
@@ -23,32 +24,89 @@ _LIBRARIES = ("torch", "diffusers", "transformers", "pillow", "zarr", "numcodecs
 
 
 def gather_facts(
-    sentences: Sentences, identity: ModelIdentity, capture: CaptureSettings, settings: ExtractAttentionSettings
+    identity: ModelIdentity, capture: CaptureSettings, settings: ExtractAttentionSettings
 ) -> dict[str, Any]:
-    """Everything that the store's values depend on.
+    """Everything that all shards of the store depend on; what each depends on alone is in `digest_shard`.
 
     The size of a batch and `compile` are left out: they move last bits only, and a run that ended for want of memory or
     of a compiler should go on with another setting.
-
-    Raises:
-        ImageError: A photo cannot be read.
     """
-    photos = [
-        [image_id, digest_bytes(read_bytes(sentences.root / path, path))]
-        for image_id, path in zip(sentences.image_id, sentences.path, strict=True)
-    ]
     return {
         "stage": STAGE,
         "format": FORMAT,
         "capture": capture.model_dump(mode="json"),
         "parameters": settings.model_dump(mode="json", exclude=_NOT_IN_THE_FINGERPRINT),
-        "inputs": {
-            "photos": digest_facts(photos),
-            "sentences": digest_facts([sentences.image_index.tolist(), sentences.sentence]),
-            "tokens": digest_facts(sentences.tokens.tolist()),
-        },
         **environment_facts(identity, settings),
     }
+
+
+def digest_sentences(sentences: Sentences) -> dict[str, str]:
+    """Digests of the split's sentences and of their numbers of tokens."""
+    return {
+        "sentences": digest_facts([sentences.image_index.tolist(), sentences.sentence]),
+        "tokens": digest_facts(sentences.tokens.tolist()),
+    }
+
+
+def digest_asked(sentences: Sentences) -> str:
+    """Digest of all that is read of the split's tables."""
+    return digest_facts([digest_sentences(sentences), sentences.image_id, sentences.path])
+
+
+def digest_photos(sentences: Sentences, images: Iterable[int]) -> dict[int, str]:
+    """SHA-256 of photos, by image index.
+
+    Of the content and never of a file's time and size: a photo may be replaced within the resolution of a file
+    system's clock, or by a tool that sets the time back, and reading it costs a thousandth of the U-Net's work.
+
+    Raises:
+        ImageError: A photo cannot be read.
+    """
+    return {
+        image: digest_bytes(read_bytes(sentences.root / sentences.path[image], sentences.path[image]))
+        for image in images
+    }
+
+
+def digest_all(sentences: Sentences, photos: Mapping[int, str]) -> str:
+    """Digest of all photos of the split, with their ids."""
+    return digest_facts([[image_id, photos[image]] for image, image_id in enumerate(sentences.image_id)])
+
+
+def digest_shard(
+    shard: int,
+    rows: range,
+    sentences: Sentences,
+    photos: Mapping[int, str],
+    fingerprint: str,
+    arrays: Mapping[str, Any],
+) -> str:
+    """Digest of everything that the files of a shard depend on, so that equal ones are equal files.
+
+    Args:
+        shard: Its number: its files have their names by it.
+        rows: Its expressions.
+        sentences: Of the split.
+        photos: SHA-256, by image index, of the photos that these are about.
+        fingerprint: Of the facts that all shards depend on.
+        arrays: How files are laid out and coded (`AttentionWriter.describe_arrays`).
+    """
+    index = sentences.image_index
+    asked = [
+        [int(index[row]), sentences.image_id[index[row]], photos[int(index[row])], sentences.sentence[row]]
+        for row in rows
+    ]
+    return digest_facts(
+        {
+            "recipe": fingerprint,
+            "arrays": arrays,
+            "shard": shard,
+            "rows": asked,
+            "tokens": sentences.tokens[rows.start : rows.stop].tolist(),
+            # Self-attention of a photo is in the shard of its first expression.
+            "begins a photo": is_first(sentences, rows.start),
+        }
+    )
 
 
 def environment_facts(identity: ModelIdentity, settings: ExtractAttentionSettings) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """Extraction as a job of the engine: what a worker needs to compute shards, wherever it runs."""
 
-import json
 from collections.abc import Iterator
 from contextlib import chdir, closing
 from dataclasses import dataclass
@@ -9,13 +8,15 @@ from pathlib import Path
 
 from refdiff.diffusion.background import WriteBehind
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.facts import environment_facts
+from refdiff.diffusion.facts import digest_asked, digest_shard, environment_facts
 from refdiff.diffusion.model import identify_pipeline
 from refdiff.diffusion.plan import CapturePlan, plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.diffusion.shards import Sentences, ShardMaps, check_tokens, compute_shards, read_sentences
+from refdiff.engine.queue import lock_of
 from refdiff.errors import StoreMismatchError
 from refdiff.layout import SplitLayout
+from refdiff.store.agreement import check_agreement
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
 from refdiff.store.work import WorkFolder, marker_of, translate_write_errors
 
@@ -25,7 +26,9 @@ class ExtractJob:
     """A capture of a split in the making.
 
     Attributes:
-        folder: The work folder, absolute. Its name has the fingerprint: equal jobs make equal stores.
+        folder: The work folder, absolute. Its name has the fingerprint of what all shards depend on.
+        sentences: Digest of what is asked of the split, as a worker that stays keeps what it loaded for equal jobs.
+            Photos are not in it: they are read, and digested, with each shard.
         root: The project's folder, absolute.
         started_in: Where the run was started, absolute: folders of models in params.yaml are relative to it.
         split: The split's name.
@@ -34,6 +37,7 @@ class ExtractJob:
     """
 
     folder: Path
+    sentences: str
     root: Path
     started_in: Path
     split: str
@@ -48,6 +52,10 @@ class ExtractJob:
     def is_done(self, shard: int) -> bool:
         """Whether a shard's marker is there."""
         return marker_of(self.folder, shard).is_file()
+
+    def lock(self, shard: int) -> Path:
+        """A lock of this store's own: no other has its sentences."""
+        return lock_of(self.folder, shard)
 
     def describe(self, shard: int) -> str:
         """The images that a shard's sentences are about."""
@@ -73,11 +81,13 @@ class ExtractRunner:
         """Load everything; the work folder is there, with the arrays in it."""
         identity = identify_pipeline(job.settings.model, job.settings.revision)
         self._work = WorkFolder.of(job.folder)
-        _check_environment(self._work, environment_facts(identity, job.settings))
+        check_agreement(self._work, environment_facts(identity, job.settings))
         self._capture = job.capture
         self._sentences = read_sentences(job.layout)
+        _check_sentences(self._sentences, job)
         store = lay_out(self._sentences, plan_capture(identity, job.capture), job.settings)
         self._writer = AttentionWriter.reopen(self._work.content, store)
+        self._arrays = self._writer.describe_arrays()
         self._extractor = AttentionExtractor(job.settings, identity)
         check_tokens(self._sentences, self._extractor, job.layout.text)
 
@@ -111,8 +121,10 @@ class ExtractRunner:
                 written = found[0]
 
     def _keep(self, shard: int, maps: ShardMaps) -> None:
+        rows = self._writer.layout.expressions_of(shard)
+        inputs = digest_shard(shard, rows, self._sentences, maps.photos, self._work.fingerprint, self._arrays)
         with translate_write_errors(self._work.path):
-            self._work.record(shard, self._writer.write_shard(shard, maps.cross, maps.self_attention))
+            self._work.record(shard, self._writer.write_shard(shard, maps.cross, maps.self_attention), inputs)
 
 
 def lay_out(sentences: Sentences, plan: CapturePlan, settings: ExtractAttentionSettings) -> AttentionLayout:
@@ -129,18 +141,14 @@ def lay_out(sentences: Sentences, plan: CapturePlan, settings: ExtractAttentionS
     )
 
 
-def _check_environment(work: WorkFolder, here: dict[str, object]) -> None:
-    """See that this worker has the model, code, libraries and kind of device that the store was begun with.
+def _check_sentences(sentences: Sentences, job: ExtractJob) -> None:
+    """See that the tables of the split are still those of the run that sent the job.
 
     Raises:
-        StoreMismatchError: It has others, so its values could be others.
+        StoreMismatchError: They were written anew.
     """
-    begun = json.loads(json.dumps({name: work.facts.get(name) for name in here}))
-    found = json.loads(json.dumps(here))
-    other = [name for name in here if begun[name] != found[name]]
-    if other:
-        name = other[0]
+    if digest_asked(sentences) != job.sentences:
         raise StoreMismatchError(
-            f"{work.path}: this worker has another {name} than the run that began the store; expected {begun[name]}, "
-            f"got {found[name]}; give all workers the same"
+            f"{job.layout.dataset}: a worker reads other sentences than the run that sent its work; expected one "
+            "dataset for all, that stays while they run; run the same command again"
         )

@@ -17,7 +17,8 @@ from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.settings import CaptureSettings
 from refdiff.errors import DatasetError, StoreMismatchError
 from refdiff.layout import SplitLayout
-from refdiff.photo import read_photo
+from refdiff.photo import MAX_PIXELS, decode_photo, read_bytes
+from refdiff.store.fingerprint import digest_bytes
 from refdiff.text.tables import read_text
 
 
@@ -49,10 +50,12 @@ class ShardMaps:
     Attributes:
         cross: Of each of its expressions.
         self_attention: By image, of those whose first expression is among them.
+        photos: By image, SHA-256 of the file that was decoded.
     """
 
     cross: list[CrossMaps]
     self_attention: dict[int, SelfMaps]
+    photos: dict[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +87,16 @@ def compute_shards(
         RefdiffError: A photo cannot be read, or the model or the memory does not suffice.
     """
 
-    def read(group: _Group) -> PhotoQuery:
-        photo = read_photo(sentences.root / sentences.path[group.image])
-        first = group.expressions[0]
-        is_first = first == 0 or sentences.image_index[first - 1] != group.image
+    def read(group: _Group) -> tuple[PhotoQuery, str]:
+        path = sentences.root / sentences.path[group.image]
+        content = read_bytes(path, str(path))
+        photo, _ = decode_photo(content, str(path), MAX_PIXELS)
         asked = [sentences.sentence[index] for index in group.expressions]
         canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
-        return PhotoQuery(sentences.image_id[group.image], canvas, asked, with_self=is_first)
+        with_self = is_first(sentences, group.expressions[0])
+        return PhotoQuery(sentences.image_id[group.image], canvas, asked, with_self), digest_bytes(content)
 
-    def take() -> tuple[int, list[_Group], list[Future[PhotoQuery]]] | None:
+    def take() -> tuple[int, list[_Group], list[Future[tuple[PhotoQuery, str]]]] | None:
         taken = next(shards, None)
         if taken is None:
             return None
@@ -104,11 +108,13 @@ def compute_shards(
         current = take()
         while current is not None:
             following = take()
-            shard, groups, queries = current
-            found = extractor.capture_photos([query.result() for query in queries], capture)
+            shard, groups, reading = current
+            queries = [query.result() for query in reading]
+            found = extractor.capture_photos([query for query, _ in queries], capture)
             pairs = zip(groups, found, strict=True)
             own = {group.image: maps.self_attention for group, maps in pairs if maps.self_attention is not None}
-            yield shard, ShardMaps([maps for image in found for maps in image.cross], own)
+            photos = {group.image: digest for group, (_, digest) in zip(groups, queries, strict=True)}
+            yield shard, ShardMaps([maps for image in found for maps in image.cross], own, photos)
             current = following
     finally:
         pool.shutdown(cancel_futures=True)
@@ -148,6 +154,12 @@ def check_tokens(sentences: Sentences, extractor: AttentionExtractor, where: Pat
                 f"{where}: expression {index} {sentence!r}: expected {count} tokens by the tokenizer of "
                 f"{extractor.model.identity.name}, got {tokens}; give parse_text and extract_attention the same model"
             )
+
+
+def is_first(sentences: Sentences, expression: int) -> bool:
+    """Whether an expression is the first one about its photo."""
+    index = sentences.image_index
+    return expression == 0 or bool(index[expression - 1] != index[expression])
 
 
 def _group(sentences: Sentences, expressions: range) -> list[_Group]:

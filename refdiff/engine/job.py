@@ -31,6 +31,14 @@ class ShardJob(Hashable, Protocol):
         """Whether a shard's marker is there."""
         ...
 
+    def lock(self, shard: int) -> Path:
+        """The file that whoever computes a shard has locked.
+
+        Jobs that have work in common, such as splits that share photos, name the same file for it: one of them computes
+        it, and the others find it done.
+        """
+        ...
+
     def describe(self, shard: int) -> str:
         """What is in a shard, for a person: its images."""
         ...

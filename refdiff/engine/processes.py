@@ -15,6 +15,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from refdiff.engine.deaths import VainDeaths
 from refdiff.engine.job import ShardJob
 from refdiff.engine.queue import ShardQueue
 from refdiff.engine.worker import work_off
@@ -47,12 +48,18 @@ def run_in_processes(job: ShardJob, shards: range, arguments: tuple[int, tuple[s
     def start() -> None:
         ours, theirs = _context.Pipe(duplex=False)
         process = _context.Process(target=_report, args=(theirs, job, shards, *arguments), daemon=True)
-        with _environment(share):
-            process.start()
-        theirs.close()
+        with theirs, _environment(share):
+            try:
+                process.start()
+            except OSError as error:
+                ours.close()
+                raise ModelError(
+                    f"engine.workers: process {len(alive) + 1} of {workers} cannot be started "
+                    f"({error.strerror or error}); use fewer workers"
+                ) from error
         alive[process.sentinel] = (process, ours)
 
-    wanted, deaths = workers, _Deaths(queue, shards)
+    wanted, deaths = workers, VainDeaths(queue, shards, DEATHS_IN_VAIN)
     try:
         while (left := len(queue.open_shards(shards))) or alive:
             while len(alive) < min(wanted, left):
@@ -64,7 +71,7 @@ def run_in_processes(job: ShardJob, shards: range, arguments: tuple[int, tuple[s
                     try:
                         error = said.recv()
                     except EOFError:  # nothing was said: it died, and is replaced
-                        deaths.count(process.exitcode)
+                        deaths.count(f"exit code {process.exitcode}")
                         continue
                     if error is not None:
                         raise error
@@ -79,31 +86,6 @@ def run_in_processes(job: ShardJob, shards: range, arguments: tuple[int, tuple[s
             process.kill()
             process.join()
             said.close()
-
-
-class _Deaths:
-    """Deaths of workers since a shard was last begun or done: those of loading, which no shard's attempts count."""
-
-    def __init__(self, queue: ShardQueue, shards: range) -> None:
-        self._queue = queue
-        self._shards = shards
-        self._seen: object = None
-        self._in_vain = 0
-
-    def count(self, exit_code: int | None) -> None:
-        """Take note of one.
-
-        Raises:
-            ModelError: So many came one after the other that another would come to the same.
-        """
-        seen = [self._queue.trial(shard).begun for shard in self._shards], len(self._queue.open_shards(self._shards))
-        self._in_vain = self._in_vain + 1 if seen == self._seen else 1
-        self._seen = seen
-        if self._in_vain >= DEATHS_IN_VAIN:
-            raise ModelError(
-                f"engine.workers: {self._in_vain} workers ended (exit code {exit_code}) before one began a shard; "
-                "is there memory for so many models? Use fewer workers"
-            )
 
 
 def _report(results: Connection, *arguments: Any) -> None:

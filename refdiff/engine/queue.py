@@ -17,6 +17,7 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from refdiff.engine.job import ShardJob
+from refdiff.store.work import translate_write_errors
 from refdiff.whole_file import replacing
 
 FOLDER = "queue"
@@ -60,28 +61,34 @@ class ShardQueue:
         self._job = job
         self._attempts = attempts
         self._folder = job.folder / FOLDER
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with translate_write_errors(self._folder):
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     def open_shards(self, shards: Iterable[int]) -> list[int]:
         """Those that are neither done nor given up."""
-        return [shard for shard in shards if not self._job.is_done(shard) and not self._is_given_up(shard)]
+        return [shard for shard in shards if not self._is_done(shard) and not self._is_given_up(shard)]
 
     def given_up(self, shards: Iterable[int]) -> dict[int, str]:
         """Those that are given up, with the reason."""
         return {
-            shard: self.trial(shard).reason
-            for shard in shards
-            if not self._job.is_done(shard) and self._is_given_up(shard)
+            shard: self.trial(shard).reason for shard in shards if not self._is_done(shard) and self._is_given_up(shard)
         }
 
     def take(self, shard: int) -> FileLock | None:
-        """Take an open shard; None when another process has it, or it is done or given up by now."""
-        lock = FileLock(self._folder / f"{shard:06d}.lock", thread_local=False)
-        try:
-            lock.acquire(timeout=0)
-        except Timeout:
-            return None
-        if self._job.is_done(shard) or self._is_given_up(shard):
+        """Take an open shard; None when another process has it, or it is done or given up by now.
+
+        Raises:
+            StoreError: Its lock cannot be written.
+        """
+        path = self._job.lock(shard)
+        lock = FileLock(path, thread_local=False)
+        with translate_write_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                lock.acquire(timeout=0)
+            except Timeout:  # an OSError as well
+                return None
+        if self._is_done(shard) or self._is_given_up(shard):
             lock.release()
             return None
         return lock
@@ -107,12 +114,17 @@ class ShardQueue:
 
     def forget(self, shards: Iterable[int]) -> None:
         """Let every shard have all its attempts again: a new run, after somebody saw to the reason."""
-        for shard in shards:
-            self._note(shard).unlink(missing_ok=True)
+        with translate_write_errors(self._folder):
+            for shard in shards:
+                self._note(shard).unlink(missing_ok=True)
 
     def remove(self) -> None:
         """Take the queue away, when everything is done."""
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _is_done(self, shard: int) -> bool:
+        with translate_write_errors(self._folder):
+            return self._job.is_done(shard)
 
     def _is_given_up(self, shard: int) -> bool:
         return self.trial(shard).is_given_up(self._attempts)
@@ -127,8 +139,18 @@ class ShardQueue:
             "is_refused": trial.is_refused,
             **more,
         }
-        with replacing(self._note(shard)) as partial:
+        with translate_write_errors(self._note(shard)), replacing(self._note(shard)) as partial:
             partial.write_text(json.dumps(plain), encoding="utf-8")
+
+
+def lock_of(folder: Path, shard: int) -> Path:
+    """The lock of a shard that only this job has, in the job's own queue.
+
+    Args:
+        folder: The job's.
+        shard: Which.
+    """
+    return folder / FOLDER / f"{shard:06d}.lock"
 
 
 class Claims(Iterator[int]):

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from refdiff.engine.job import ShardJob
 from refdiff.engine.queue import ShardQueue
@@ -68,13 +68,14 @@ def _watching(job: ShardJob, shards: range, watch: Watch) -> Iterator[None]:
 
     def count() -> None:
         done: set[int] = set()
+        is_over = False
         while True:
-            done.update(shard for shard in shards if shard not in done and job.is_done(shard))
-            watch(len(done))
-            if over.wait(POLL_SECONDS):
+            with suppress(OSError):  # what keeps markers from being read ends the run, and is said there
                 done.update(shard for shard in shards if shard not in done and job.is_done(shard))
-                watch(len(done))
+            watch(len(done))
+            if is_over:
                 return
+            is_over = over.wait(POLL_SECONDS)
 
     thread = threading.Thread(target=count, name="progress", daemon=True)
     thread.start()

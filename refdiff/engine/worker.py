@@ -1,7 +1,9 @@
 """What a worker does: take shards, compute them, until there are none left to take."""
 
 import os
+import sys
 import threading
+import time
 import traceback
 from functools import lru_cache
 
@@ -11,6 +13,7 @@ from refdiff.engine.queue import Claims, ShardQueue
 from refdiff.errors import ModelError, RefdiffError, StoreError
 
 EXIT_UNUSABLE = 70
+POLL_SECONDS = 0.5
 
 # A process computes in one thread: a scheduler that gives it several tasks at once has the others end at once.
 _busy = threading.Lock()
@@ -19,7 +22,7 @@ _busy = threading.Lock()
 def work_off(
     job: ShardJob, shards: range, attempts: int, accelerators: tuple[str, ...], replaceable: bool
 ) -> RefdiffError | None:
-    """Compute shards until each is done, given up, or in the hands of another worker.
+    """Compute shards until each is done or given up; what is in other hands is waited for, and taken if they die.
 
     An error of one shard is written down in the queue, and the others are gone on with.
 
@@ -47,6 +50,7 @@ def work_off(
 
 def _work_off(job: ShardJob, shards: range, queue: ShardQueue, replaceable: bool) -> None:
     runner = None
+    waits = False
     while queue.open_shards(shards):
         runner = runner or _load(job)
         claims = Claims(queue, shards)
@@ -68,8 +72,11 @@ def _work_off(job: ShardJob, shards: range, queue: ShardQueue, replaceable: bool
                 os._exit(EXIT_UNUSABLE)
         finally:
             claims.give_back()
-        if not taken:  # what is left is in other hands
-            return
+        if not taken:
+            if not waits and not replaceable:  # the only worker of its run
+                print(f"{job.folder}: another run computes what is left; waiting for it", file=sys.stderr)
+            waits = True
+            time.sleep(POLL_SECONDS)
 
 
 def _load(job: ShardJob) -> ShardRunner:

@@ -47,7 +47,6 @@ class FileSource:
     name: str
     digest: str
     masks: Mapping[str, tuple[FileMask, ...]]
-    in_parallel: ClassVar[bool] = False
     of_pixels: ClassVar[bool] = False
 
     def propose(self, photo: Photo) -> Proposals:

@@ -1,51 +1,44 @@
 """All photos of a split through a source: what other splits or an interrupted run computed is taken from the pool."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
-import pyarrow as pa
-from joblib import Parallel, delayed
+from filelock import FileLock, Timeout
 
-from refdiff import __version__
 from refdiff.dataset.tables import Dataset
+from refdiff.engine.accelerators import take_accelerator
+from refdiff.engine.photos import Report, compute_photos
+from refdiff.engine.settings import SERIAL, Engine
 from refdiff.layout import SplitLayout
 from refdiff.photo_content import digest_photos
-from refdiff.prefetch import prefetch
 from refdiff.proposals.candidates import Proposals, of_codes
+from refdiff.proposals.job import COLUMNS, STAGE, ProposeJob, gather_facts, list_photos
+from refdiff.proposals.opening import open_split_source
 from refdiff.proposals.settings import PhotoSourceSettings
 from refdiff.proposals.source import Photo, PhotoSource
-from refdiff.store.fingerprint import digest_files
-from refdiff.store.pool import PhotoTask, Pool
-from refdiff.store.pool_shards import Row
-
-STAGE = "propose_masks"
-COLUMNS = pa.schema([("counts", pa.list_(pa.binary())), ("confidence", pa.list_(pa.float32()))])
-
-# Their versions may move masks, so they are part of what a pool is; those of a model are in its source's identity.
-LIBRARIES = ("numpy", "pillow", "pycocotools")
-
-# The model is known by its digest. A smaller batch moves last bits at most, and is what a run that ended for want of
-# memory goes on with.
-LEFT_OUT = {"model", "revision", "points_per_batch"}
+from refdiff.store.fingerprint import digest_facts
+from refdiff.store.hold import LOCK
+from refdiff.store.photo_batches import PhotoBatches, PhotoTask, write_tasks
+from refdiff.store.pool import Pool
+from refdiff.store.work import WorkFolder
 
 
 @dataclass(frozen=True, slots=True)
 class NamedSource:
-    """A source with the row of `sources` that it was opened by.
+    """A row of `sources`.
 
     Attributes:
-        name: The row's name.
-        settings: The row.
-        source: The source.
+        name: Its name.
+        settings: What it says.
+        device: Where a model runs.
     """
 
     name: str
     settings: PhotoSourceSettings
-    source: PhotoSource
+    device: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,97 +46,98 @@ class ProposedSplit:
     """What was made.
 
     Attributes:
-        parts: Unfiltered proposals of each photo, in the order of the photos.
-        computed: For how many photos they were computed now.
+        parts: Unfiltered proposals of each photo, in the order of the photos; None where the run computed a part of the
+            photos only.
+        made_by: What beside the parameters decides the masks, for the provenance.
+        computed: Photos whose masks were not there when the run began.
+        missing: Photos whose masks are not there: other parts of the same split.
         finish: To be called once the artifact is written: what is of no more use may then go.
     """
 
-    parts: list[Proposals]
+    parts: list[Proposals] | None
+    made_by: dict[str, object]
     computed: int
+    missing: int
     finish: Callable[[], None]
 
 
 def propose_split(
-    layout: SplitLayout, dataset: Dataset, named: NamedSource, workers: int, report: Callable[[int], None]
+    layout: SplitLayout, dataset: Dataset, named: NamedSource, report: Report, engine: Engine = SERIAL
 ) -> ProposedSplit:
-    """Unfiltered proposals of each photo; the same for any number of workers and whatever the pool holds.
+    """Unfiltered proposals of each photo; the same for any engine and whatever the pool holds.
 
     Args:
         layout: The split's artifacts.
         dataset: The split.
-        named: Where masks come from. Masks of a source that reads more than the photo (`truth`, `file`) are made anew:
-            that takes no time, and they are not the same in another split.
-        workers: Processes, where the source may run in several.
-        report: Called with how many photos are done.
+        named: Where masks come from. Masks of a source that reads more than the photo (`truth`, `file`) are made anew,
+            in this process: that takes no time, and they are not the same in another split.
+        report: Told of progress, from one thread or another, never from two at once.
+        engine: Who computes, and which part of the photos.
 
     Raises:
-        ImageError: A photo does not decode, or its size is another than the dataset's.
-        DatasetError: A mask of a file does not fit its photo.
-        StoreError: The pool cannot be written.
+        ShardsFailedError: Some photos could not be read or computed; the others are done.
+        RefdiffError: Input, model or parameters do not fit, or something cannot be written; what was computed stays.
     """
-    photos = list_photos(dataset, layout.root)
-    if not named.source.of_pixels:
-        parts = []
-        for part in propose_photos(photos, named.source, workers):
-            parts.append(part)
-            report(len(parts))
-        return ProposedSplit(parts, len(parts), lambda: None)
-    digests = digest_photos(layout.root, dataset.images.path)
-    photos = [replace(photo, digest=digest) for photo, digest in zip(photos, digests, strict=True)]
-    pool, user = Pool(layout.root, STAGE, named.name, gather_facts(named), COLUMNS), f"{layout.split}-{named.name}"
-    pool.begin(user)
-
-    def compute(tasks: Sequence[PhotoTask]) -> Iterator[Mapping[str, Row]]:
-        wanted = [photos[task.image_index] for task in tasks]
-        for task, made in zip(tasks, propose_photos(wanted, named.source, workers), strict=True):
-            yield {key: {"counts": made.counts, "confidence": made.confidence} for key in task.items}
-
-    tasks = [PhotoTask(index, {digest: None}) for index, digest in enumerate(digests)]
-    computed = pool.fill(tasks, compute, report)
-    parts = [_read(pool, photo, digest) for photo, digest in zip(photos, digests, strict=True)]
-    return ProposedSplit(parts, computed, partial(pool.finish, user))
-
-
-def propose_photos(photos: Sequence[Photo], source: PhotoSource, workers: int) -> Iterator[Proposals]:
-    """Unfiltered proposals of each photo, in order.
-
-    A source that runs in this process gets photos that were read ahead of it.
-    """
+    if engine.settings.kind == "serial":  # before torch looks for its devices
+        take_accelerator(engine.settings.accelerators)
+    source = open_split_source(named.settings, named.device, layout.split, dataset)
     if not source.of_pixels:
-        yield from map(source.propose, photos)
-    elif workers == 1 or not source.in_parallel or len(photos) < 2:
-        for photo, rgb in prefetch(photos, Photo.pixels):
-            yield source.propose(replace(photo, rgb=rgb))
-    else:
-        pool = Parallel(n_jobs=min(workers, len(photos)), return_as="generator")
-        made: Any = pool(delayed(source.propose)(photo) for photo in photos)
-        yield from made
+        parts = [source.propose(photo) for photo in list_photos(dataset, layout.root)]
+        report(len(parts), len(parts))
+        return ProposedSplit(parts if engine.is_whole else None, source.identity(), len(parts), 0, lambda: None)
+    return _propose_by_pixels(layout, dataset, named, source, report, engine)
 
 
-def list_photos(dataset: Dataset, root: Path) -> list[Photo]:
-    """The photos of a split, not yet read."""
-    images = dataset.images
-    return [
-        # Absolute, since a worker that was started earlier may be in another folder.
-        Photo(image_id, int(height), int(width), (root / path).absolute())
-        for image_id, path, height, width in zip(images.image_id, images.path, images.height, images.width, strict=True)
+def _propose_by_pixels(
+    layout: SplitLayout, dataset: Dataset, named: NamedSource, source: PhotoSource, report: Report, engine: Engine
+) -> ProposedSplit:
+    """Through the pool, by the engine."""
+    digests = digest_photos(layout.root, dataset.images.path)
+    tasks = [
+        PhotoTask(index, image_id, digest, {digest: None})
+        for index, (image_id, digest) in enumerate(zip(dataset.images.image_id, digests, strict=True))
     ]
+    facts, user = gather_facts(named.settings, source), f"{layout.split}-{named.name}"
+    pool = Pool(layout.root, STAGE, named.name, facts, COLUMNS)
+    inputs = {"photos": digest_facts([[task.image_id, task.digest] for task in tasks])}
+    work = WorkFolder(layout.root, STAGE, user, {**facts, "inputs": inputs})
+    job = ProposeJob(
+        work.path.absolute(),
+        pool.path.absolute(),
+        layout.root.absolute(),
+        Path.cwd(),
+        layout.split,
+        named.settings,
+        named.device,
+    )
+    batches = PhotoBatches(tasks, Pool.open_shards(pool.path, COLUMNS))
+    with work.hold(lambda: write_tasks(work.path, tasks), shared=not engine.is_whole):
+        pool.begin(user)
+        computed = compute_photos(job, batches, engine, report)
+        missing = sum(len(batches.missing(batch)) for batch in range(len(batches)))
+        parts = None
+        if engine.is_whole:
+            photos = list_photos(dataset, layout.root)
+            parts = [_read(batches, task, photo) for task, photo in zip(tasks, photos, strict=True)]
+    return ProposedSplit(parts, source.identity(), computed, missing, partial(_finish, pool, work, user))
 
 
-def gather_facts(named: NamedSource) -> dict[str, Any]:
-    """Everything beside the photo that unfiltered masks depend on."""
-    package = Path(__file__).parents[1]
-    code = [*sorted(Path(__file__).parent.glob("*.py")), package / "photo.py", package / "rle.py"]
-    return {
-        "stage": STAGE,
-        "parameters": named.settings.model_dump(mode="json", exclude=LEFT_OUT),
-        "made_by": named.source.identity(),
-        "versions": {"refdiff": __version__, **{library: version(library) for library in LIBRARIES}},
-        "code": digest_files(code, package),
-    }
-
-
-def _read(pool: Pool, photo: Photo, key: str) -> Proposals:
-    item = pool.read(key)
+def _read(batches: PhotoBatches, task: PhotoTask, photo: Photo) -> Proposals:
+    item = batches.read(task, task.digest)
     confidence = item["confidence"].values.to_numpy(zero_copy_only=False)
     return of_codes(item["counts"].as_py(), photo.height, photo.width, confidence=confidence)
+
+
+def _finish(pool: Pool, work: WorkFolder, user: str) -> None:
+    """Let go of the pool, and of work folders of other photos or parameters, which hold no results."""
+    pool.finish(user)
+    for other in work.path.parent.glob(f"{user}-{'[0-9a-f]' * 20}"):
+        lock = FileLock(other / LOCK)
+        if other == work.path:
+            continue
+        try:
+            lock.acquire(timeout=0)
+        except (Timeout, OSError):
+            continue
+        shutil.rmtree(other, ignore_errors=True)
+        lock.release()

@@ -33,7 +33,6 @@ class RegionsSource:
     """
 
     settings: RegionsSettings
-    in_parallel: ClassVar[bool] = True
     of_pixels: ClassVar[bool] = True
 
     def propose(self, photo: Photo) -> Proposals:

@@ -42,7 +42,6 @@ class SamSource:
         device: Where it runs.
     """
 
-    in_parallel: ClassVar[bool] = False
     of_pixels: ClassVar[bool] = True
 
     def __init__(self, settings: SamSettings, model: ModelIdentity, processor: Any, device: torch.device) -> None:

@@ -34,7 +34,7 @@ class ProposeMasksSettings(Section):
 
     Attributes:
         device: Where a model runs: auto (an accelerator if there is one), cpu, cuda, cuda:1.
-        workers: Processes over photos or expressions; a source with a model runs in one.
+        workers: Processes of `propose_heat_masks`, over expressions; `propose_masks` has those of the engine.
         filters: For sources per photo.
     """
 

@@ -55,13 +55,10 @@ class PhotoSource(Protocol):
     """Something that proposes masks for a photo.
 
     Attributes:
-        in_parallel: Whether several processes may each have a copy; false where a model fills a device, or where
-            nothing is gained.
         of_pixels: Whether the photo's pixels alone decide, beside the parameters and `identity`. Such masks are the
             same in every split that has the photo, and are kept for all of them; others are made anew by each run.
     """
 
-    in_parallel: ClassVar[bool]
     of_pixels: ClassVar[bool]
 
     def propose(self, photo: Photo) -> Proposals:

@@ -18,7 +18,6 @@ class TruthSource:
     """
 
     counts: Mapping[str, tuple[bytes, ...]]
-    in_parallel: ClassVar[bool] = False
     of_pixels: ClassVar[bool] = False
 
     @classmethod

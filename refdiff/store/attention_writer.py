@@ -113,6 +113,13 @@ class AttentionWriter:
         self._cross = {size: _open(self.folder / array_name("cross", size)) for size in self.layout.cross_keys}
         self._self = {size: _open(self.folder / array_name("self", size)) for size in self.layout.self_keys}
 
+    def describe_arrays(self) -> dict[str, Any]:
+        """How the files of shards are laid out and coded: metadata of the open arrays but for their shapes."""
+        arrays = {array_name("cross", size): array for size, array in self._cross.items()}
+        arrays |= {array_name("self", size): array for size, array in self._self.items()}
+        plain = {name: json.loads(json.dumps(array.metadata.to_dict(), default=str)) for name, array in arrays.items()}
+        return {name: {key: value for key, value in each.items() if key != "shape"} for name, each in plain.items()}
+
     def write_shard(self, shard: int, maps: Sequence[CrossMaps], self_maps: Mapping[int, SelfMaps]) -> list[str]:
         """Write one shard whole.
 

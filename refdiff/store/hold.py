@@ -6,7 +6,7 @@ import os
 import platform
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -15,7 +15,9 @@ from refdiff.errors import StoreError
 from refdiff.whole_file import replacing
 
 HOLDER = "holder.json"
+PARTS = "holders"
 LOCK = "lock"
+_NAMED = 5
 
 
 @contextmanager
@@ -38,10 +40,11 @@ def hold_folder(path: Path, *, wait: bool = True) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
+        holder = _name_all(path)
         if not wait:
             advice = "wait for it to end, or end it, and run the same command again"
-            raise StoreError(f"{path}: {_name_holder(record)} works on it; {advice}") from None
-        print(f"{path}: {_name_holder(record)} works on it; waiting for it to end", file=sys.stderr)
+            raise StoreError(f"{path}: {holder} works on it; {advice}") from None
+        print(f"{path}: {holder} works on it; waiting for it to end", file=sys.stderr)
         lock.acquire()
     except NotImplementedError as error:
         raise StoreError(
@@ -49,9 +52,10 @@ def hold_folder(path: Path, *, wait: bool = True) -> Iterator[None]:
             "put the project on another"
         ) from error
     try:
-        _warn_of_other_host(path, record)
-        with replacing(record) as partial:
-            partial.write_text(json.dumps({"process": os.getpid(), "host": platform.node()}), encoding="utf-8")
+        for left in [record, *_part_records(path)]:
+            _warn_of_other_host(path, left)
+            left.unlink(missing_ok=True)
+        _write_holder(record)
         yield
         record.unlink(missing_ok=True)
     finally:
@@ -63,6 +67,8 @@ def share_folder(path: Path) -> Iterator[None]:
     """Hold a work folder together with other processes that each do a part; `hold_folder` and this exclude each other.
 
     A shared lock on the file that `hold_folder` locks exclusively. Wait, and say so, while a process has it for itself.
+    Each part leaves a record, and keeps a lock on it, by which those that wait know whom they wait for; what killed
+    ones left goes with the next run that has the folder for itself.
 
     Args:
         path: The folder; it is made.
@@ -79,7 +85,8 @@ def share_folder(path: Path) -> Iterator[None]:
             holder = _name_holder(path / HOLDER)
             print(f"{path}: {holder} works on all of it; waiting for it to end", file=sys.stderr)
             fcntl.flock(descriptor, fcntl.LOCK_SH)
-        yield
+        with _signed_in(path / PARTS):
+            yield
     finally:
         os.close(descriptor)
 
@@ -89,6 +96,51 @@ def lock_for_setup(path: Path) -> Iterator[None]:
     """Let one process at a time make what the folder's shards have in common: a second or so."""
     with FileLock(path / "setup.lock"):
         yield
+
+
+@contextmanager
+def _signed_in(folder: Path) -> Iterator[None]:
+    folder.mkdir(exist_ok=True)
+    record = folder / f"{platform.node().replace('/', '_')}-{os.getpid()}.json"
+    _write_holder(record)
+    with record.open("rb") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # permission may be lost by now; a record without its lock means nothing
+                record.unlink()
+
+
+def _write_holder(record: Path) -> None:
+    with replacing(record) as partial:
+        partial.write_text(json.dumps({"process": os.getpid(), "host": platform.node()}), encoding="utf-8")
+
+
+def _part_records(path: Path) -> list[Path]:
+    return sorted((path / PARTS).glob("*.json"))
+
+
+def _is_alive(record: Path) -> bool:
+    """Whether the part that left a record still has its lock."""
+    try:
+        with record.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # it went away
+        pass
+    return False
+
+
+def _name_all(path: Path) -> str:
+    """Who has a folder: one process, or several with a part each."""
+    parts = [_name_holder(record) for record in _part_records(path) if _is_alive(record)]
+    if not parts:
+        return _name_holder(path / HOLDER)
+    more = f" and {len(parts) - _NAMED} more" if len(parts) > _NAMED else ""
+    each = "" if len(parts) == 1 else ", each with a part,"
+    return f"{', '.join(parts[:_NAMED])}{more}{each}"
 
 
 def _warn_of_other_host(path: Path, record: Path) -> None:

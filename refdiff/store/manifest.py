@@ -54,11 +54,12 @@ class FileEntry(BaseModel):
 
 
 class ShardEntry(BaseModel):
-    """A finished shard: its number, and its files by name relative to the store."""
+    """A finished shard: its number, its files by name relative to the store, and the digest of what it depends on."""
 
     model_config = _SMALL
     index: Annotated[StrictInt, Field(ge=0, lt=1 << 31)]
     files: dict[FileName, FileEntry]
+    inputs: Annotated[StrictStr, Field(pattern="^[0-9a-f]{64}$")] | None = None
 
 
 @dataclass(frozen=True, slots=True)

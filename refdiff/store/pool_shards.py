@@ -1,4 +1,4 @@
-"""The shards of a pool: files of some photos' items, each with a marker that makes it count."""
+"""The shards of a pool: small files of some photos' items, in a folder for each bucket of photos."""
 
 import json
 from collections import OrderedDict
@@ -10,18 +10,29 @@ from typing import Any
 import pyarrow as pa
 
 from refdiff.errors import ShardCorruptError
-from refdiff.store.fingerprint import digest_file
-from refdiff.store.work import translate_write_errors, write_json
+from refdiff.store.fingerprint import digest_bytes, digest_file
+from refdiff.store.work import translate_write_errors
+from refdiff.whole_file import replacing
 
 OPEN_SHARDS = 64
+LOCK = "lock"
+DATA = ".arrow"
+MARKER = ".json"
 
 Row = Mapping[str, Any]
 """One item: a value for each column of the pool."""
 
+_Keys = tuple[tuple[str, ...], ...]
+"""Keys of a shard's items, for each of its record batches."""
+
+
+_Shard = tuple[str, str]
+"""Bucket and name of the marker."""
+
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    shard: str
+    shard: _Shard
     batch: int
     row: int
 
@@ -30,105 +41,150 @@ class PoolShards:
     """Shards in one folder.
 
     A shard is an Arrow file named by its SHA-256, with a record batch for each photo. Its marker, a JSON file with its
-    size and its keys, is written after it, under another name, and renamed: what has no marker was never finished.
+    name and keys that is itself named by its SHA-256, is written after it and renamed: what has no marker was never
+    finished, and what was changed since does not have its name any more.
+
+    Finding is cheap and looks at markers only. `verify` and `read` compare a shard with its digest, once an object.
 
     Args:
-        folder: Where they lie.
+        folder: Where they lie: a folder for each bucket.
         columns: Columns of an item.
     """
 
     def __init__(self, folder: Path, columns: pa.Schema) -> None:
         self._folder = folder
         self._columns = columns
-        self._index: dict[str, _Place] = {}
-        self._whole: dict[str, bool] = {}  # shards whose marker was read: whether the file was found whole, too
-        self._open: OrderedDict[str, pa.RecordBatchFileReader] = OrderedDict()
+        self._markers: dict[str, tuple[str, _Keys]] = {}  # by name, and so by content: never stale
+        self._seen: dict[str, tuple[frozenset[str], dict[str, _Place]]] = {}
+        self._whole: set[_Shard] = set()
+        self._open: OrderedDict[_Shard, Any] = OrderedDict()
 
-    def write(self, photos: Sequence[Mapping[str, Row]]) -> None:
-        """Write a shard.
+    def lock(self, bucket: str) -> Path:
+        """The file that whoever writes in a bucket has locked."""
+        return self._folder / bucket / LOCK
+
+    def keys(self, bucket: str) -> frozenset[str]:
+        """Keys of the items that are there, by whomever they were written."""
+        return frozenset(self._look(bucket))
+
+    def write(self, bucket: str, photos: Sequence[Mapping[str, Row]]) -> None:
+        """Write a shard; the caller has the bucket's lock.
 
         Args:
+            bucket: Where.
             photos: For each photo a row for each key.
 
         Raises:
             StoreError: It cannot be written.
         """
-        with translate_write_errors(self._folder):
-            partial = self._folder / f"{next(iter(photos[0]))}.partial"
+        folder = self._folder / bucket
+        with translate_write_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            partial = folder / f"shard{DATA}.partial"
             with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, self._columns) as writer:
                 for items in photos:
                     writer.write_batch(self._batch(items))
-            digest, size = digest_file(partial), partial.stat().st_size
-            partial.replace(self._folder / f"{digest}.arrow")
-            write_json(self._folder / f"{digest}.json", {"bytes": size, "keys": [list(items) for items in photos]})
+            digest = digest_file(partial)
+            partial.replace(folder / f"{digest}{DATA}")
+            marker = json.dumps({"file": digest, "keys": [list(items) for items in photos]}).encode()
+            with replacing(folder / f"{digest_bytes(marker)}{MARKER}") as partial:
+                partial.write_bytes(marker)
 
-    def read(self, key: str) -> dict[str, Any]:
-        """The item of a key: an Arrow scalar for each column, not copied.
+    def read(self, bucket: str, key: str) -> dict[str, Any]:
+        """An item: an Arrow scalar for each column, not copied.
 
         Raises:
-            ShardCorruptError: It is not there.
+            ShardCorruptError: It is not there, or damaged.
         """
-        try:
-            place = self._index[key]
-            batch = self._reader(place.shard).get_batch(place.batch)
-        except (KeyError, OSError, pa.ArrowInvalid) as error:
+        place = self._look(bucket).get(key)
+        if place is None or not self._is_whole(place.shard):
             raise ShardCorruptError(
-                f"{self._folder}: an item is gone; run the same command again, which computes it"
-            ) from error
+                f"{self._folder / bucket}: an item is gone; run the same command again, which computes it"
+            )
+        batch = self._reader(place.shard).get_batch(place.batch)
         return {name: batch.column(name)[place.row] for name in self._columns.names}
 
-    def refresh(self) -> None:
-        """Take note of shards that were finished since, by whomever."""
-        for marker in self._folder.glob("*.json"):
-            if marker.stem in self._whole:
-                continue
-            try:
-                photos = json.loads(marker.read_text(encoding="utf-8"))["keys"]
-                places = {
-                    str(key): _Place(marker.stem, batch, row)
-                    for batch, keys in enumerate(photos)
-                    for row, key in enumerate(keys)
-                }
-            except (ValueError, KeyError, TypeError):
-                marker.unlink()
-                continue
-            self._whole[marker.stem] = False
-            self._index |= places
+    def verify(self, bucket: str) -> None:
+        """Compare a bucket's shards with their digests; what is damaged is taken away."""
+        for name in self._list(bucket):
+            if name.endswith(MARKER) and not self._is_whole((bucket, name)):
+                (self._folder / bucket / name).unlink(missing_ok=True)
 
-    def has(self, key: str) -> bool:
-        """Whether an item is there; a shard is checked against its digest the first time that it is asked for."""
-        place = self._index.get(key)
-        if place is None:
-            return False
-        if not self._whole[place.shard]:
-            file = self._folder / f"{place.shard}.arrow"
-            if not file.is_file() or digest_file(file) != place.shard:
-                self._drop(place.shard)
+    def sweep(self, bucket: str) -> None:
+        """Remove what nobody will use, as a killed process leaves it; the caller has the bucket's lock."""
+        with translate_write_errors(self._folder / bucket):
+            names = self._list(bucket)
+            markers = [self._marker(bucket, name) for name in names if name.endswith(MARKER)]
+            used = {marker[0] for marker in markers if marker is not None}
+            for name in names:
+                if name.endswith(".partial") or (name.endswith(DATA) and name.removesuffix(DATA) not in used):
+                    (self._folder / bucket / name).unlink(missing_ok=True)
+
+    def _list(self, bucket: str) -> frozenset[str]:
+        with translate_write_errors(self._folder / bucket):
+            try:
+                return frozenset(path.name for path in (self._folder / bucket).iterdir())
+            except FileNotFoundError:
+                return frozenset()
+
+    def _look(self, bucket: str) -> dict[str, _Place]:
+        """Where each of a bucket's items is, as the folder is now."""
+        names = self._list(bucket)
+        seen = self._seen.get(bucket)
+        if seen is not None and seen[0] == names:
+            return seen[1]
+        places: dict[str, _Place] = {}
+        for name in sorted(names):
+            marker = self._marker(bucket, name) if name.endswith(MARKER) else None
+            if marker is not None and marker[0] + DATA in names:
+                for batch, keys in enumerate(marker[1]):
+                    places |= {key: _Place((bucket, name), batch, row) for row, key in enumerate(keys)}
+        self._seen[bucket] = names, places
+        return places
+
+    def _marker(self, bucket: str, name: str) -> tuple[str, _Keys] | None:
+        """Which shard a marker is of, and its keys; None where it is not what it was when it was written."""
+        if name not in self._markers:
+            try:
+                content = (self._folder / bucket / name).read_bytes()
+                if digest_bytes(content) + MARKER != name:
+                    return None
+                plain = json.loads(content)
+                self._markers[name] = str(plain["file"]), tuple(tuple(map(str, keys)) for keys in plain["keys"])
+            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+                return None
+        return self._markers[name]
+
+    def _is_whole(self, shard: _Shard) -> bool:
+        """Whether a shard has its digest, and the rows that its marker says. Only then is it read as Arrow."""
+        if shard not in self._whole:
+            marker = self._marker(*shard)
+            if marker is None:
                 return False
-            self._whole[place.shard] = True
+            digest, keys = marker
+            path = self._folder / shard[0] / f"{digest}{DATA}"
+            try:
+                if digest_file(path) != digest:
+                    return False
+                with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
+                    found = [reader.get_batch(batch).num_rows for batch in range(reader.num_record_batches)]
+                    if reader.schema != self._columns or found != [len(photo) for photo in keys]:
+                        return False
+            except (OSError, pa.ArrowException):
+                return False
+            self._whole.add(shard)
         return True
 
-    def sweep(self) -> None:
-        """Remove what a killed process left half written; to be called while nobody writes."""
-        for file in self._folder.iterdir():
-            if file.suffix != ".json" and not file.with_suffix(".json").is_file():
-                file.unlink()
-
-    def _drop(self, shard: str) -> None:
-        """Take a damaged shard away."""
-        (self._folder / f"{shard}.json").unlink(missing_ok=True)
-        (self._folder / f"{shard}.arrow").unlink(missing_ok=True)
-        del self._whole[shard]
-        self._index = {key: place for key, place in self._index.items() if place.shard != shard}
-
-    def _batch(self, items: Mapping[str, Row]) -> pa.RecordBatch:
-        columns = [pa.array([row[field.name] for row in items.values()], field.type) for field in self._columns]
-        return pa.record_batch(columns, schema=self._columns)
-
-    def _reader(self, shard: str) -> Any:
+    def _reader(self, shard: _Shard) -> Any:
+        """The open shard, which was found whole."""
         if shard not in self._open:
-            self._open[shard] = pa.ipc.open_file(pa.memory_map(str(self._folder / f"{shard}.arrow")))
+            path = self._folder / shard[0] / f"{self._markers[shard[1]][0]}{DATA}"
+            self._open[shard] = pa.ipc.open_file(pa.memory_map(str(path)))
             if len(self._open) > OPEN_SHARDS:
                 self._open.popitem(last=False)
         self._open.move_to_end(shard)
         return self._open[shard]
+
+    def _batch(self, items: Mapping[str, Row]) -> pa.RecordBatch:
+        columns = [pa.array([row[field.name] for row in items.values()], field.type) for field in self._columns]
+        return pa.record_batch(columns, schema=self._columns)

@@ -120,7 +120,7 @@ def _adopt(work: Path, store: OpenedStore, faults: Sequence[Fault]) -> None:
             place.parent.mkdir(parents=True, exist_ok=True)
             place.unlink(missing_ok=True)
             link_or_copy(Path(store.source.where, name).resolve(), place)
-        write_json(marker, shard.model_dump())
+        write_json(marker, shard.model_dump(exclude_none=True))
 
 
 def _drop_from_work(store: OpenedStore) -> list[Path]:

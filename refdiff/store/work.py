@@ -1,14 +1,16 @@
 """Work folders: where a store grows shard by shard, and where a killed run is continued.
 
-A folder is named by the fingerprint of everything that its content depends on, so a run with other parameters, another
-model or other inputs has another folder and never continues this one. A shard counts as done when its marker is there:
-a small JSON file, written under another name and renamed, with the digest of each of the shard's files.
+A folder is named by the fingerprint of what all of its shards depend on, so a run with other parameters or another
+model has another folder and never continues this one. A shard counts as done when its marker is there: a small JSON
+file, written under another name and renamed, with the digest of each of the shard's files. What one shard depends on
+alone, its photos and sentences, may stay out of the folder's name and be digested in the marker: then an edit of some
+photos leaves the other shards as they are.
 """
 
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +24,7 @@ from refdiff.whole_file import replacing
 WORK = Path(".work")
 DONE = "done"
 FACTS = "facts.json"
+FINGERPRINT = "fingerprint"
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,40 +34,48 @@ class ShardRecord:
     Attributes:
         index: Which one.
         files: For each of its files, relative to the content folder: its size in bytes and its SHA-256.
+        inputs: Digest of everything that its files depend on; None where the folder's name says it all.
     """
 
     index: int
     files: Mapping[str, tuple[int, str]]
+    inputs: str | None = None
 
     def to_plain(self) -> dict[str, Any]:
         files = {name: {"bytes": size, "sha256": digest} for name, (size, digest) in self.files.items()}
-        return {"index": self.index, "files": files}
+        return {"index": self.index, "files": files} | ({} if self.inputs is None else {"inputs": self.inputs})
 
     @staticmethod
     def from_plain(plain: Mapping[str, Any]) -> "ShardRecord":
         files = {name: (int(entry["bytes"]), str(entry["sha256"])) for name, entry in plain["files"].items()}
-        return ShardRecord(int(plain["index"]), files)
+        inputs = plain.get("inputs")
+        return ShardRecord(int(plain["index"]), files, None if inputs is None else str(inputs))
 
 
 class WorkFolder:
     """One store in the making.
 
     Attributes:
-        fingerprint: SHA-256 of the facts.
+        facts: What its content depends on, the notes included.
+        fingerprint: SHA-256 of the facts without the notes.
         path: The folder: `<root>/.work/<stage>/<name>-<start of the fingerprint>`.
         content: The store's own files.
     """
 
-    def __init__(self, root: Path, stage: str, name: str, facts: Mapping[str, Any]) -> None:
+    def __init__(
+        self, root: Path, stage: str, name: str, facts: Mapping[str, Any], notes: Mapping[str, Any] | None = None
+    ) -> None:
         """Name the folder; nothing is written yet.
 
         Args:
             root: The project's folder.
             stage: Whose work it is.
             name: Of the store, for people; splits and parameters tell stores apart.
-            facts: Everything that the content depends on, as plain containers.
+            facts: Everything that all of the content depends on, as plain containers.
+            notes: Written beside the facts, and no part of the name: what only some shards depend on.
         """
-        self._set(root / WORK / stage / f"{name}-{digest_facts(facts)[:20]}", facts)
+        fingerprint = digest_facts(facts)
+        self._set(root / WORK / stage / f"{name}-{fingerprint[:20]}", {**facts, **(notes or {})}, fingerprint)
 
     @classmethod
     def of(cls, path: Path) -> "WorkFolder":
@@ -75,18 +86,19 @@ class WorkFolder:
         """
         try:
             facts = json.loads((path / FACTS).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
+            fingerprint = str(facts.pop(FINGERPRINT))
+        except (OSError, ValueError, KeyError, AttributeError, TypeError) as error:
             raise StoreError(
                 f"{path}: no work folder can be read there ({error}); expected the one of the run that sent this work, "
                 "on a file system that all workers see"
             ) from error
         work = cls.__new__(cls)
-        work._set(path, facts)
+        work._set(path, facts, fingerprint)
         return work
 
-    def _set(self, path: Path, facts: Mapping[str, Any]) -> None:
+    def _set(self, path: Path, facts: Mapping[str, Any], fingerprint: str) -> None:
         self.facts = facts
-        self.fingerprint = digest_facts(facts)
+        self.fingerprint = fingerprint
         self.path = path
         self.content = path / "content"
         self._done = path / DONE
@@ -109,7 +121,7 @@ class WorkFolder:
             with translate_write_errors(self.path):
                 held.enter_context((share_folder if shared else hold_folder)(self.path))
                 with lock_for_setup(self.path):
-                    write_json(self.path / FACTS, self.facts)
+                    write_json(self.path / FACTS, {**self.facts, FINGERPRINT: self.fingerprint})
                     self._done.mkdir(exist_ok=True)
                     self.content.mkdir(exist_ok=True)
                     if not shared:
@@ -117,33 +129,65 @@ class WorkFolder:
                     prepare()
             yield
 
-    def finished(self, shards: Iterable[int] | None = None) -> dict[int, ShardRecord]:
-        """Shards that are done and whose files have their digests; what is damaged is taken away, to be done again.
+    def finished(
+        self, shards: Iterable[int] | None = None, inputs: Mapping[int, str] | None = None
+    ) -> dict[int, ShardRecord]:
+        """Shards that are done and whose files have their digests; the markers of all others go, to be done again.
 
         Args:
             shards: Those to look at; None for all.
+            inputs: Of each shard, what its record must have; one that is of other inputs, or is not named here, counts
+                as not done. None where the folder's name says it all.
+
+        Raises:
+            StoreError: A marker cannot be removed.
         """
         markers = sorted(self._done.glob("*.json")) if shards is None else [self.marker(shard) for shard in shards]
         records: dict[int, ShardRecord] = {}
         for marker in markers:
             record = read_marker(marker)
-            if record is not None and all(self._is_whole(name, *expected) for name, expected in record.files.items()):
+            if record is not None and self._holds(record, marker, inputs):
                 records[record.index] = record
             else:
-                marker.unlink(missing_ok=True)
+                with translate_write_errors(marker):
+                    marker.unlink(missing_ok=True)
         return records
+
+    def _holds(self, record: ShardRecord, marker: Path, inputs: Mapping[int, str] | None) -> bool:
+        if self.marker(record.index) != marker:
+            return False
+        if inputs is not None and (record.inputs is None or record.inputs != inputs.get(record.index)):
+            return False
+        return all(self._is_whole(name, *expected) for name, expected in record.files.items())
+
+    def drop_unused(self, files: Collection[str]) -> None:
+        """Take away what an earlier run left in `content` and no shard has any more.
+
+        Args:
+            files: What stays, relative to `content`.
+        """
+        used = set(files)
+        for path in self.content.rglob("*"):
+            if path.is_file() and path.relative_to(self.content).as_posix() not in used:
+                path.unlink()
 
     def marker(self, index: int) -> Path:
         """The file that says that a shard is done."""
         return marker_of(self.path, index)
 
-    def record(self, index: int, files: Sequence[str]) -> ShardRecord:
-        """Say that a shard is done; its files (relative to `content`) are read back for their digests."""
+    def record(self, index: int, files: Sequence[str], inputs: str | None = None) -> ShardRecord:
+        """Say that a shard is done; its files (relative to `content`) are read back for their digests.
+
+        Args:
+            index: Which one.
+            files: Its files.
+            inputs: See `ShardRecord`.
+        """
         entries = {}
         for name in files:
             path = self.content / name
             entries[name] = (path.stat().st_size, digest_file(path))
-        record = ShardRecord(index, entries)
+        record = ShardRecord(index, entries, inputs)
         write_json(self.marker(index), record.to_plain())
         return record
 

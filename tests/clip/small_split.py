@@ -78,6 +78,7 @@ def write_params(root: Path, settings: ClipSettings) -> None:
     content: dict[str, Any] = {
         "splits": {"toy": {}},
         "sources": {SOURCE: {"kind": "file"}},
+        "engine": {"kind": "serial", "workers": 1, "address": None, "accelerators": [], "attempts": 3},
         "embed_clip": settings.model_dump(mode="json"),
     }
     (root / "params.yaml").write_text(yaml.safe_dump(content))

@@ -13,7 +13,7 @@ import zarr
 from numpy.typing import NDArray
 from PIL import Image
 
-import refdiff.clip.embed_split as module
+import refdiff.clip.job as module
 from refdiff.clip.embed_split import embed_split
 from refdiff.clip.embedder import ClipEmbedder
 from refdiff.clip.settings import ClipSettings
@@ -21,9 +21,8 @@ from refdiff.clip.store import ClipStore
 from refdiff.clip.store_writer import create_array, list_files, write_array, write_rows
 from refdiff.errors import (
     ArtifactMissingError,
-    ImageError,
-    MaskError,
     ShardCorruptError,
+    ShardsFailedError,
     StoreMismatchError,
 )
 from refdiff.layout import SplitLayout
@@ -146,7 +145,7 @@ def test_an_interrupted_run_is_continued_to_the_same_bytes(
 
 
 @pytest.mark.parametrize(
-    ("file", "computed"), [("embed_clip/*/content/local/c/0/0", 0), ("pool/embed_clip/*/shards/*.arrow", 2)]
+    ("file", "computed"), [("embed_clip/*/content/local/c/0/0", 0), ("pool/embed_clip/*/photos/*/*.arrow", 1)]
 )
 def test_damaged_files_of_the_work_folder_are_made_again(
     copied: SplitLayout, settings: ClipSettings, file: str, computed: int
@@ -239,10 +238,8 @@ import torch
 from refdiff.clip.embed_split import embed_split
 from refdiff.clip.embedder import ClipEmbedder
 from refdiff.layout import SplitLayout
-from refdiff.store import pool
 from tests.clip.small_model import clip_settings
 torch.set_num_threads(1)
-pool.SHARD_PHOTOS = 1
 original = ClipEmbedder.embed_global
 def stick(self, photo, *arguments):
     if photo.shape[:2] == (64, 33):
@@ -282,7 +279,9 @@ def test_a_file_of_zeros_is_written_like_any_other(tmp_path: Path) -> None:
 
 def test_a_photo_of_another_size_is_refused(copied: SplitLayout, settings: ClipSettings) -> None:
     Image.fromarray(photo_of(0)[:-1]).save(copied.root / "photos" / "1.png")
-    with pytest.raises(ImageError, match=r"photo 101 \(photos/1.png\): expected 64 x 33 .*, got 39 x 56"):
+    with pytest.raises(
+        ShardsFailedError, match=r"images 101\): photo 101 \(photos/1.png\): expected 64 x 33 .*, got 39 x 56"
+    ):
         embed_split(copied, SOURCE, settings, _quiet)
 
 
@@ -290,7 +289,7 @@ def test_an_empty_mask_names_its_photo(copied: SplitLayout, settings: ClipSettin
     masks = [masks_of(image) for image in range(3)]
     masks[1][2] = False
     write_proposals(copied.proposals(SOURCE), [of_masks(part) for part in masks], range(3), None, {})
-    with pytest.raises(MaskError, match="photo 101: of its proposals, mask 2: is empty"):
+    with pytest.raises(ShardsFailedError, match=r"images 101\): photo 101: of its proposals, mask 2: is empty"):
         embed_split(copied, SOURCE, settings, _quiet)
 
 

@@ -35,41 +35,49 @@ TOKENS = [3, 1, 5, 2, 4]
 
 def write_inputs(root: Path, tokens: list[int]) -> SplitLayout:
     """Two photos and five sentences, as the earlier stages leave them."""
+    return write_split(root, SENTENCES, tokens, IMAGE_OF, (0, 1))
+
+
+def write_split(
+    root: Path, sentences: list[str], tokens: list[int], image_of: list[int], seeds: tuple[int, ...]
+) -> SplitLayout:
+    """Photos, each drawn by its seed, and sentences about them, as the earlier stages leave them."""
     layout = SplitLayout("tiny", root)
-    sizes = [(30, 50), (40, 20)]
-    for index, size in enumerate(sizes):
-        Image.fromarray(make_photo(index, *size)).save(root / f"{index}.png")
-    count = len(SENTENCES)
+    root.mkdir(exist_ok=True)
+    sizes = [(30, 50), (40, 20), (24, 24)][: len(seeds)]
+    for index, (seed, size) in enumerate(zip(seeds, sizes, strict=True)):
+        Image.fromarray(make_photo(seed, *size)).save(root / f"{index}.png")
+    count = len(sentences)
     write_dataset(
         layout.dataset,
         Dataset(
             Images(
-                ["a", "b"],
-                ["0.png", "1.png"],
+                list("abc"[: len(seeds)]),
+                [f"{index}.png" for index in range(len(seeds))],
                 np.array([size[0] for size in sizes], np.int32),
                 np.array([size[1] for size in sizes], np.int32),
             ),
             Expressions(
                 [str(index) for index in range(count)],
                 [str(index) for index in range(count)],
-                np.array(IMAGE_OF, np.int32),
-                ["ab"[image] for image in IMAGE_OF],
-                SENTENCES,
+                np.array(image_of, np.int32),
+                ["abc"[image] for image in image_of],
+                sentences,
                 np.full(count, -1, np.int32),
             ),
             Targets([], np.zeros(0, np.int32), [], np.zeros(0, np.int64), np.zeros(0, np.int32)),
             {"split": "tiny", "provenance": {}},
         ),
     )
-    write_tokens(layout, tokens)
+    write_tokens(layout, sentences, tokens)
     return layout
 
 
-def write_tokens(layout: SplitLayout, tokens: list[int]) -> None:
+def write_tokens(layout: SplitLayout, sentences: list[str], tokens: list[int]) -> None:
     head = HeadWord("x", 0, 1, 1, 1, 1, 1)
     rows = [
         ParsedText(sentence, head, head, "", count, count, "none", "none", (), False)
-        for sentence, count in zip(SENTENCES, tokens, strict=True)
+        for sentence, count in zip(sentences, tokens, strict=True)
     ]
     write_text(layout.text, rows, {})
 
@@ -173,10 +181,10 @@ def test_a_smaller_batch_goes_on(layout: SplitLayout, loads: list[str]):
     assert extract(layout, batch_sentences=1).computed == 0
 
 
-def test_another_photo_continues_nothing(layout: SplitLayout, loads: list[str]):
+def test_another_photo_has_its_own_shards_computed(layout: SplitLayout, loads: list[str]):
     extract(layout)
     Image.fromarray(make_photo(9, 30, 50)).save(layout.root / "0.png")
-    assert extract(layout).computed == 3
+    assert extract(layout).computed == 2  # the third is about the other photo alone
 
 
 def test_a_damaged_shard_is_computed_again(layout: SplitLayout, loads: list[str]):
@@ -192,7 +200,7 @@ def test_a_damaged_shard_is_computed_again(layout: SplitLayout, loads: list[str]
 
 
 def test_a_text_table_of_another_tokenizer_is_refused(layout: SplitLayout, loads: list[str]):
-    write_tokens(layout, [3, 1, 6, 2, 4])
+    write_tokens(layout, SENTENCES, [3, 1, 6, 2, 4])
     with pytest.raises(StoreMismatchError, match=r"expression 2 'left eye of the cat': expected 5 tokens .* got 6"):
         extract(layout)
 
@@ -230,14 +238,14 @@ def test_a_photo_that_breaks_while_the_run_goes_on(
     layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch
 ):
     """Its digest is taken, then the file is gone: its shards are named with their images, the others are done."""
-    gather = extraction.gather_facts
+    digest = extraction.digest_photos
 
-    def gather_and_lose_a_photo(*arguments):
-        facts = gather(*arguments)
+    def digest_and_lose_a_photo(*arguments):
+        digests = digest(*arguments)
         (layout.root / "1.png").unlink()
-        return facts
+        return digests
 
-    monkeypatch.setattr(extraction, "gather_facts", gather_and_lose_a_photo)
+    monkeypatch.setattr(extraction, "digest_photos", digest_and_lose_a_photo)
     with pytest.raises(ShardsFailedError, match=r"shard 2 \(images b\): .*1\.png: image is not there") as caught:
         extract(layout)
     assert len(caught.value.shards) == 2

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from refdiff.engine.queue import lock_of
 from refdiff.errors import DatasetError, StoreError
 from refdiff.whole_file import replacing
 
@@ -23,6 +24,9 @@ class Squares:
 
     def is_done(self, shard: int) -> bool:
         return self.file(shard).is_file()
+
+    def lock(self, shard: int) -> Path:
+        return lock_of(self.folder, shard)
 
     def describe(self, shard: int) -> str:
         return f"images {shard}a, {shard}b"

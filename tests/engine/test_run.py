@@ -1,6 +1,7 @@
 """Every engine makes the same files, whatever its workers go through."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -174,6 +175,41 @@ def test_workers_that_die_while_they_load_end_the_run(tmp_path: Path, monkeypatc
     job.plan("dies", LOADING, times=99)
     with pytest.raises(ModelError, match=r"ended \(exit code -9\) before one began a shard"):
         run_shards(job, SHARDS, engine("processes"), unwatched)
+    job.plan("dies", LOADING, times=0)
+    run_shards(job, SHARDS, engine("processes"), unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("is_local", [True, False])
+def test_workers_of_dask_that_die_while_they_load_end_the_run(tmp_path: Path, scheduler: str, is_local: bool) -> None:
+    job = Squares(tmp_path)
+    job.plan("dies", LOADING, times=1000)
+    with pytest.raises(ModelError, match=r"workers ended \(killed, as Dask says\) before one began a shard"):
+        run_shards(job, SHARDS, engine("dask", None if is_local else scheduler), unwatched)
+    assert 8 <= len(job.pids()) <= 40
+    job.plan("dies", LOADING, times=0)
+    run_shards(job, SHARDS, engine("dask", None if is_local else scheduler), unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.slow
+def test_some_deaths_while_loading_do_not_end_the_run_of_dask(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    job = Squares(tmp_path)
+    job.plan("dies", LOADING, times=5)
+    run_shards(job, SHARDS, engine("dask"), unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+def test_a_queue_that_cannot_be_written_ends_the_run(tmp_path: Path, any_engine: Engine) -> None:
+    """A folder where the note of an attempt should be: the same error as of a disk that is full."""
+    job = Squares(tmp_path)
+    for shard in SHARDS:
+        (tmp_path / "queue" / f"{shard:06d}.json.partial").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"json.partial: cannot be written \(Is a directory\)"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    assert not any(job.is_done(shard) for shard in SHARDS)
 
 
 INTERRUPTED = """
@@ -226,6 +262,44 @@ def test_a_dask_address_where_nobody_answers(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr("refdiff.engine.cluster.CONNECT_SECONDS", 1)
     with pytest.raises(ModelError, match="no Dask scheduler answers there"):
         run_shards(Squares(tmp_path), SHARDS, engine("dask", address="tcp://127.0.0.1:9"), unwatched)
+
+
+@pytest.mark.slow
+def test_a_dask_scheduler_that_is_lost_ends_the_run(tmp_path: Path) -> None:
+    pytest.importorskip("distributed")
+    scheduler, address = tmp_path / "scheduler.json", {"PYTHONPATH": str(Path(__file__).parents[2])}
+    job = Squares(tmp_path, seconds=0.5)
+
+    def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+        command = [sys.executable, "-m", f"distributed.cli.{module}", "--scheduler-file", str(scheduler), *arguments]
+        return subprocess.Popen(
+            [*command, "--dashboard-address", ":0"],
+            cwd=tmp_path,
+            env={**os.environ, **address},
+            stderr=subprocess.DEVNULL,
+        )
+
+    with (
+        start("dask_scheduler", "--host", "127.0.0.1", "--port", "0") as lost,
+        start("dask_worker", "--nthreads", "1") as worker,
+    ):
+        while not scheduler.is_file():
+            assert lost.poll() is None
+            time.sleep(0.1)
+
+        def lose() -> None:
+            while not job.is_done(0):
+                time.sleep(0.05)
+            lost.kill()
+
+        killer = threading.Thread(target=lose, daemon=True)
+        killer.start()
+        with pytest.raises(ModelError, match="the Dask scheduler was lost while the run went on"):
+            run_shards(job, SHARDS, engine("dask", json.loads(scheduler.read_text())["address"]), unwatched)
+        worker.terminate()
+    killer.join()
+    run_shards(job, SHARDS, engine("serial"), unwatched)
+    assert job.content(SHARDS) == WANTED
 
 
 def test_each_worker_has_an_accelerator_of_its_own(tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A project of numbered photos, of which splits have some; enough of them that a run can be interrupted."""
 
+import json
 import os
 import subprocess
 import sys
@@ -13,7 +14,7 @@ from PIL import Image
 
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.layout import SplitLayout
-from tests.proposals.rows import FILTERS, REGIONS
+from tests.proposals.rows import ENGINE, FILTERS, REGIONS
 
 ROOT = Path(__file__).parents[2]
 SIDE = 96
@@ -42,19 +43,20 @@ def make_split(root: Path, split: str, numbers: Sequence[int]) -> SplitLayout:
     return layout
 
 
-def write_params(root: Path, splits: Sequence[str], workers: int = 1, **changes: Any) -> None:
+def write_params(root: Path, splits: Sequence[str], kind: str = "serial", **changes: Any) -> None:
     params = {
         "splits": {split: {} for split in splits},
         "sources": {"regions": {**REGIONS, **changes}},
-        "propose_masks": {"device": "cpu", "workers": workers, "filters": FILTERS},
+        "engine": {**ENGINE, "kind": kind, "workers": 2},
+        "propose_masks": {"device": "cpu", "workers": 1, "filters": FILTERS},
     }
     (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
 
 
-def start_stage(root: Path, split: str) -> "subprocess.Popen[str]":
+def start_stage(root: Path, split: str, *options: str) -> "subprocess.Popen[str]":
     """propose_masks in a session of its own, as a terminal would start it."""
     return subprocess.Popen(
-        [sys.executable, "-m", "stages.propose_masks", split, "regions"],
+        [sys.executable, "-m", "stages.propose_masks", split, "regions", *options],
         cwd=root,
         env={**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"},
         stdout=subprocess.PIPE,
@@ -62,3 +64,9 @@ def start_stage(root: Path, split: str) -> "subprocess.Popen[str]":
         text=True,
         start_new_session=True,
     )
+
+
+def worker_pids(root: Path) -> list[int]:
+    """Processes that began a batch, by the engine's notes."""
+    notes = [json.loads(note.read_text()) for note in sorted(root.glob(".work/*/*/queue/*.json"))]
+    return [int(note["worker"].split()[1]) for note in notes]

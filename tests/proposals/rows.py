@@ -68,6 +68,7 @@ READOUT: dict[str, Any] = {
     "upsampling": "bilinear",
     "round_to_8_bit": False,
 }
+ENGINE: dict[str, Any] = {"kind": "serial", "workers": 1, "address": None, "accelerators": [], "attempts": 3}
 FILTERS: dict[str, Any] = {"min_area_px": 1, "duplicate_iou": None, "max_proposals": None}
 
 SIZES = ((48, 64), (64, 40), (30, 30))

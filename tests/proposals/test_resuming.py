@@ -1,5 +1,6 @@
 """propose_masks killed, interrupted, out of room, bereft of a photo, and over splits that share photos."""
 
+import json
 import os
 import re
 import resource
@@ -12,29 +13,32 @@ from pathlib import Path
 import pytest
 
 from refdiff.dataset.tables import read_dataset
-from refdiff.errors import ImageError
+from refdiff.errors import ShardsFailedError
 from refdiff.layout import SplitLayout
+from refdiff.photo_content import digest_photos
+from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.propose_split import NamedSource, propose_split
 from refdiff.proposals.regions import RegionsSource
+from refdiff.proposals.source import Photo
 from stages.propose_masks import main
-from tests.proposals.many_photos import make_photos, make_split, start_stage, write_params
+from tests.proposals.many_photos import make_photos, make_split, start_stage, worker_pids, write_params
 from tests.proposals.rows import regions
 
 PHOTOS = range(40)
-SHARD = 32
+FIRST = 8  # photos that are done when a run is disturbed
 
-Run = Callable[[Path, str], int]
+Run = Callable[..., int]
 
 
-def _project(root: Path, workers: int = 1) -> SplitLayout:
+def _project(root: Path, kind: str = "serial") -> SplitLayout:
     make_photos(root, PHOTOS)
-    write_params(root, ["val", "more"], workers)
+    write_params(root, ["val", "more"], kind)
     return make_split(root, "val", PHOTOS)
 
 
-def _wait_for_a_shard(root: Path) -> None:
+def _wait_for_photos(root: Path) -> None:
     limit = time.monotonic() + 60
-    while not list((root / ".work").glob("pool/*/*/shards/*.json")):
+    while len(list((root / ".work").glob("pool/*/*/photos/*/*.json"))) < FIRST:
         assert time.monotonic() < limit
         time.sleep(0.002)
 
@@ -43,11 +47,11 @@ def _wait_for_a_shard(root: Path) -> None:
 def run(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
     """Run the stage in this process; for how many photos it says that it computed masks."""
 
-    def run_stage(root: Path, split: str) -> int:
+    def run_stage(root: Path, split: str, *options: str) -> int:
         monkeypatch.chdir(root)
-        monkeypatch.setattr(sys, "argv", ["propose_masks", split, "regions"])
+        monkeypatch.setattr(sys, "argv", ["propose_masks", split, "regions", *options])
         main()
-        found = re.search(r"; (\d+) computed now", capsys.readouterr().out)
+        found = re.search(r"(\d+) (photos )?computed now", capsys.readouterr().out)
         assert found
         return int(found[1])
 
@@ -67,18 +71,18 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path: Path, whole: bytes, run: Run) -> None:
     layout = _project(tmp_path)
     with start_stage(tmp_path, "val") as process:
-        _wait_for_a_shard(tmp_path)
+        _wait_for_photos(tmp_path)
         os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode == -signal.SIGKILL
     assert not layout.proposals("regions").exists()
-    assert run(tmp_path, "val") == len(PHOTOS) - SHARD
+    assert run(tmp_path, "val") <= len(PHOTOS) - FIRST
     assert layout.proposals("regions").read_bytes() == whole
 
 
 def test_ctrl_c_ends_soon_with_a_line_and_keeps_what_was_computed(tmp_path: Path, whole: bytes, run: Run) -> None:
-    layout = _project(tmp_path, workers=2)
+    layout = _project(tmp_path, "processes")
     with start_stage(tmp_path, "val") as process:
-        _wait_for_a_shard(tmp_path)
+        _wait_for_photos(tmp_path)
         os.killpg(process.pid, signal.SIGINT)
         before = time.monotonic()
         _, err = process.communicate(timeout=60)
@@ -87,7 +91,7 @@ def test_ctrl_c_ends_soon_with_a_line_and_keeps_what_was_computed(tmp_path: Path
     assert "interrupted; run the same command again to go on" in err
     assert "Traceback" not in err
     write_params(tmp_path, ["val"])
-    assert run(tmp_path, "val") <= len(PHOTOS) - SHARD
+    assert run(tmp_path, "val") <= len(PHOTOS) - FIRST
     assert layout.proposals("regions").read_bytes() == whole
 
 
@@ -121,27 +125,95 @@ def test_a_full_disk_is_one_line(tmp_path: Path) -> None:
     assert not layout.proposals("regions").exists()
 
 
-def test_a_photo_that_vanishes_during_a_run_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
+@pytest.fixture
+def first_photo_done(monkeypatch: pytest.MonkeyPatch) -> Callable[[Callable[[], object]], None]:
+    """Have something happen when the first photo is computed."""
+
+    def arrange(happen: Callable[[], object]) -> None:
+        original, calls = RegionsSource.propose, []
+
+        def propose(self: RegionsSource, photo: Photo) -> Proposals:
+            if not calls:
+                happen()
+            calls.append(photo.image_id)
+            return original(self, photo)
+
+        monkeypatch.setattr(RegionsSource, "propose", propose)
+
+    return arrange
+
+
+def _last_photo(layout: SplitLayout) -> int:
+    """The one that comes last, by its digest."""
+    paths = read_dataset(layout.dataset).images.path
+    digests = digest_photos(layout.root, paths)
+    return digests.index(max(digests))
+
+
+def test_a_photo_that_vanishes_during_a_run_is_named_and_the_others_are_kept(
+    tmp_path: Path, first_photo_done: Callable[[Callable[[], object]], None]
+) -> None:
+    layout, source = _project(tmp_path), NamedSource("regions", regions(), "cpu")
+    last, dataset = _last_photo(layout), read_dataset(layout.dataset)
+    first_photo_done((tmp_path / f"photos/{last}.png").unlink)
+    gone = rf"images {last}\): .*photos/{last}.png \(image {last}\): image is not there; expected a file"
+    with pytest.raises(ShardsFailedError, match=gone):
+        propose_split(layout, dataset, source, lambda *_: None)
+    make_photos(tmp_path, [last])
+    assert propose_split(layout, dataset, source, lambda *_: None).computed == 1
+
+
+def test_a_photo_that_is_exchanged_during_a_run_is_refused(
+    tmp_path: Path, first_photo_done: Callable[[Callable[[], object]], None]
+) -> None:
+    layout, source = _project(tmp_path), NamedSource("regions", regions(), "cpu")
+    last = _last_photo(layout)
+    other = tmp_path / "photos" / f"{(last + 1) % len(PHOTOS)}.png"
+    first_photo_done(lambda: (tmp_path / f"photos/{last}.png").write_bytes(other.read_bytes()))
+    with pytest.raises(ShardsFailedError, match=rf"photos/{last}.png \(image {last}\): was exchanged while"):
+        propose_split(layout, read_dataset(layout.dataset), source, lambda *_: None)
+
+
+def test_parts_compute_and_a_whole_run_publishes(tmp_path: Path, whole: bytes, run: Run) -> None:
     layout = _project(tmp_path)
-    source = NamedSource("regions", regions(), RegionsSource(regions()))
-
-    def vanish(done: int) -> None:
-        if done > SHARD:
-            (tmp_path / "photos/39.png").unlink(missing_ok=True)
-
-    with pytest.raises(ImageError, match=r"photos/39.png \(image 39\): image is not there; expected a file"):
-        propose_split(layout, read_dataset(layout.dataset), source, 1, vanish)
-    make_photos(tmp_path, [39])
-    assert propose_split(layout, read_dataset(layout.dataset), source, 1, lambda _: None).computed == 1
+    one, two = run(tmp_path, "val", "--part", "1/2"), run(tmp_path, "val", "--part", "2/2")
+    assert one > 0
+    assert two > 0
+    assert one + two == len(PHOTOS)
+    assert not layout.proposals("regions").exists()
+    assert run(tmp_path, "val") == 0
+    assert layout.proposals("regions").read_bytes() == whole
 
 
-def test_a_photo_that_is_exchanged_during_a_run_is_refused(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_processes_make_the_same_bytes_though_one_is_killed(tmp_path: Path, whole: bytes) -> None:
+    layout = _project(tmp_path, "processes")
+    with start_stage(tmp_path, "val") as process:
+        _wait_for_photos(tmp_path)
+        os.kill(worker_pids(tmp_path)[-1], signal.SIGKILL)
+        out, err = process.communicate(timeout=120)
+    assert out.strip().endswith("40 computed now"), err
+    assert layout.proposals("regions").read_bytes() == whole
+
+
+@pytest.mark.slow
+def test_dask_makes_the_same_bytes(tmp_path: Path, whole: bytes) -> None:
+    pytest.importorskip("distributed")
     layout = _project(tmp_path)
-    source = NamedSource("regions", regions(), RegionsSource(regions()))
+    with start_stage(tmp_path, "val", "--engine", "dask", "--workers", "2") as process:
+        out, err = process.communicate(timeout=120)
+    assert out.strip().endswith("40 computed now"), err
+    assert layout.proposals("regions").read_bytes() == whole
 
-    def exchange(done: int) -> None:
-        if done > SHARD and (tmp_path / "photos/0.png").exists():
-            (tmp_path / "photos/0.png").replace(tmp_path / "photos/39.png")
 
-    with pytest.raises(ImageError, match=r"photos/39.png \(image 39\): was exchanged while this command ran"):
-        propose_split(layout, read_dataset(layout.dataset), source, 1, exchange)
+@pytest.mark.slow
+def test_two_splits_at_the_same_time_share_their_photos(tmp_path: Path, whole: bytes, run: Run) -> None:
+    """Each photo is in one shard of the pool only, so it was computed once."""
+    layout, _ = _project(tmp_path), make_split(tmp_path, "more", range(20, 40))
+    with start_stage(tmp_path, "val", "--engine", "processes") as one, start_stage(tmp_path, "more") as two:
+        said = [process.communicate(timeout=120) for process in (one, two)]
+    assert [process.returncode for process in (one, two)] == [0, 0], said
+    markers = [json.loads(path.read_text()) for path in (tmp_path / ".work").glob("pool/*/*/photos/*/*.json")]
+    keys = [key for marker in markers for photo in marker["keys"] for key in photo]
+    assert len(keys) == len(set(keys)) == len(PHOTOS)
+    assert layout.proposals("regions").read_bytes() == whole

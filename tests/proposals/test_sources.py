@@ -9,9 +9,8 @@ from PIL import Image
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import ImageError, ParameterError
 from refdiff.layout import SplitLayout
+from refdiff.proposals.job import list_photos
 from refdiff.proposals.opening import open_source, open_split_source, propose
-from refdiff.proposals.propose_split import list_photos, propose_photos
-from refdiff.proposals.regions import RegionsSource
 from refdiff.proposals.settings import FileSettings, TruthSettings
 from refdiff.proposals.source import Photo
 from tests.proposals.rows import filters, make_split, regions
@@ -28,29 +27,26 @@ def split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Split:
 def test_the_oracle_gives_the_true_masks_and_none_for_no_target(split: Split) -> None:
     _, dataset, truths = split
     source = open_split_source(TruthSettings(kind="truth"), "cpu", "toy", dataset)
-    parts = list(propose_photos(list_photos(dataset, Path()), source, 1))
+    parts = [source.propose(photo) for photo in list_photos(dataset, Path())]
     assert [len(part) for part in parts] == [2, 1, 0]
     assert (parts[0].masks == truths[0]).all()
     assert parts[0].confidence.tolist() == [1.0, 1.0]
 
 
-def test_regions_find_the_boxes_with_any_number_of_workers(split: Split) -> None:
+def test_regions_find_the_boxes(split: Split) -> None:
     _, dataset, truths = split
     source = open_split_source(regions(), "cpu", "toy", dataset)
-    one, two = (list(propose_photos(list_photos(dataset, Path()), source, workers)) for workers in (1, 2))
-    assert [part.counts for part in one] == [part.counts for part in two]
-    assert [part.confidence.tolist() for part in one] == [part.confidence.tolist() for part in two]
-    assert [len(part) for part in one] == [2, 1, 0]
-    iou = (one[1].masks[0] & truths[1][0]).sum() / (one[1].masks[0] | truths[1][0]).sum()
+    found = [source.propose(photo) for photo in list_photos(dataset, Path())]
+    assert [len(part) for part in found] == [2, 1, 0]
+    iou = (found[1].masks[0] & truths[1][0]).sum() / (found[1].masks[0] | truths[1][0]).sum()
     assert iou > 0.9
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_a_photo_of_another_size_than_the_dataset_says_is_refused(split: Split, workers: int) -> None:
+def test_a_photo_of_another_size_than_the_dataset_says_is_refused(split: Split) -> None:
     _, dataset, _ = split
     Image.fromarray(np.zeros((40, 64, 3), np.uint8)).save("photos/1.png")
     with pytest.raises(ImageError, match=r"photos/1.png \(image 8\): expected 64 x 40 pixels, got 40 x 64"):
-        list(propose_photos(list_photos(dataset, Path()), RegionsSource(regions()), workers))
+        list_photos(dataset, Path())[1].pixels()
 
 
 def test_one_photo_in_memory() -> None:

@@ -19,7 +19,7 @@ from refdiff.proposals.tables import read_proposals
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import encode_mask
 from tests.fusion.small_split import make_split as make_heat_split
-from tests.proposals.rows import FILTERS, READOUT, REGIONS, THRESHOLD, boxes, make_split
+from tests.proposals.rows import ENGINE, FILTERS, READOUT, REGIONS, THRESHOLD, boxes, make_split
 
 ROOT = Path(__file__).parents[2]
 THRESHOLDS = (0.3, 0.6, 0.9)
@@ -42,6 +42,7 @@ def _write_params(folder: Path, **changes: Any) -> None:
         "sources": {"regions": REGIONS, "mine": {"kind": "file", "path": "{split}.json"}, "oracle": {"kind": "truth"}},
         "heat_sources": {"weak": {**THRESHOLD, "thresholds": list(THRESHOLDS)}},
         "readouts": {"paper": READOUT},
+        "engine": ENGINE,
         "propose_masks": {"device": "cpu", "workers": 1, "filters": FILTERS},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump({**params, **changes}), encoding="utf-8")

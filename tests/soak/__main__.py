@@ -21,7 +21,7 @@ from tests.soak.pipeline import PipelineSoak
 from tests.soak.toy import ToySoak
 from tests.store.toy_project import stage_environment
 
-HOSTILE = ("tests/store/test_hostile.py", "tests/report/test_hostile_tables.py")
+HOSTILE = ("tests/store/", "tests/report/test_hostile_tables.py", "-k", "hostile")
 LINKS = ("copy", "hardlink", "symlink")
 
 

@@ -1,249 +1,212 @@
-"""Pools: nothing is computed twice, nothing damaged or foreign is used, and two processes share the work."""
+"""Pools: nothing is computed twice, nothing damaged or foreign is used, and runs at the same time share the work."""
 
-import hashlib
-import json
+import contextlib
+import os
+import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
-from refdiff.errors import ShardCorruptError, StoreError
-from refdiff.store import pool as pool_module
-from refdiff.store.pool import PhotoTask, Pool
-from refdiff.store.pool_shards import Row
+from refdiff.errors import ShardCorruptError, ShardsFailedError, StoreError
+from refdiff.store import photo_batches
+from refdiff.store.photo_batches import FILE, PhotoBatches, PhotoTask, read_tasks, write_tasks
+from refdiff.store.pool import Pool
+from tests.store.toy_photos import (
+    COLUMNS,
+    GONE,
+    check_items,
+    computed_items,
+    fill,
+    make_engine,
+    make_pool,
+    make_row,
+    make_tasks,
+)
 
-COLUMNS = pa.schema([("value", pa.int64()), ("codes", pa.list_(pa.binary()))])
-FACTS = {"model": "digest"}
-
-
-def make_pool(root: Path, **changes: str) -> Pool:
-    pool = Pool(root, "stage", "masks", {**FACTS, **changes}, COLUMNS)
-    pool.begin("val")
-    return pool
-
-
-def make_tasks(*images: int) -> list[PhotoTask]:
-    """Two items for each photo."""
-    return [PhotoTask(image, {_key(image, name): name for name in "ab"}) for image in images]
-
-
-def _key(image: int, name: str) -> str:
-    return hashlib.sha256(f"{image}{name}".encode()).hexdigest()
+ROOT = Path(__file__).parents[2]
 
 
-class Computer:
-    """Computes items, and keeps what it was asked for; `stop_at` fails at this photo."""
-
-    def __init__(self, stop_at: int | None = None, error: BaseException | None = None) -> None:
-        self.asked: list[tuple[int, str]] = []
-        self._stop_at, self._error = stop_at, error or KeyboardInterrupt()
-
-    def __call__(self, tasks: Sequence[PhotoTask]) -> Iterator[Mapping[str, Row]]:
-        for task in tasks:
-            if task.image_index == self._stop_at:
-                raise self._error
-            self.asked += [(task.image_index, name) for name in task.items.values()]
-            yield {key: _row(task.image_index, name) for key, name in task.items.items()}
+def shards_of(root: Path) -> list[Path]:
+    return sorted(root.glob(".work/pool/*/*/photos/*/*.arrow"))
 
 
-def _row(image: int, name: str) -> Row:
-    return {"value": image, "codes": [name.encode()] * image}
+def start(root: Path, split: str, first: int, last: int, kind: str, seconds: float) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-m", "tests.store.toy_photos", str(root), split, str(first), str(last), kind, str(seconds)],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
 
 
-def fill(pool: Pool, tasks: list[PhotoTask], computer: Computer) -> int:
-    seen: list[int] = []
-    computed = pool.fill(tasks, computer, seen.append)
-    assert seen == sorted(seen)
-    assert seen[-1] == len(tasks)
-    for task in tasks:
-        for key, name in task.items.items():
-            item = pool.read(key)
-            assert item["value"].as_py() == task.image_index
-            assert item["codes"].as_py() == [name.encode()] * task.image_index
-    return computed
-
-
-def shards_of(pool: Pool) -> list[Path]:
-    return sorted((pool.path / "shards").glob("*.arrow"))
+def wait_for_items(root: Path, count: int) -> None:
+    limit = time.monotonic() + 60
+    while len(computed_items(root)) < count:
+        assert time.monotonic() < limit
+        time.sleep(0.005)
 
 
 def test_what_is_there_is_not_computed_again(tmp_path: Path) -> None:
-    computer = Computer()
-    assert fill(make_pool(tmp_path), make_tasks(1, 2, 3), computer) == 3
-    assert fill(make_pool(tmp_path), make_tasks(3, 4, 1), computer) == 1
-    assert [image for image, name in computer.asked if name == "a"] == [1, 2, 3, 4]
+    assert fill(tmp_path, make_tasks([1, 2, 3])) == 3
+    assert fill(tmp_path, make_tasks([3, 4, 1]), "test") == 1
+    assert [image for image, name in computed_items(tmp_path) if name == "a"].count(3) == 1
+    assert len(computed_items(tmp_path)) == 8
 
 
 def test_of_a_photo_only_the_missing_items_are_computed(tmp_path: Path) -> None:
-    computer, (task,) = Computer(), make_tasks(7)
-    first = next(iter(task.items))
-    fill(make_pool(tmp_path), [PhotoTask(7, {first: "a"})], computer)
-    fill(make_pool(tmp_path), [task], computer)
-    assert computer.asked == [(7, "a"), (7, "b")]
+    fill(tmp_path, make_tasks([7], "a"))
+    fill(tmp_path, make_tasks([7], "ab"), "test")
+    assert computed_items(tmp_path) == [(7, "a"), (7, "b")]
+
+
+def test_a_photo_that_a_split_has_twice_is_computed_once(tmp_path: Path) -> None:
+    (task,) = make_tasks([7], "a")
+    tasks = [task, PhotoTask(8, "its copy", task.digest, task.items)]
+    pool = make_pool(tmp_path)
+    batches = PhotoBatches(tasks, Pool.open_shards(pool.path, COLUMNS))
+    assert batches.missing(0) == [task]
+    assert list(batches.run(iter([0]), lambda _: None, lambda *_: {key: make_row(7, "a") for key in task.items})) == [0]
+    assert batches.is_done(0)
 
 
 def test_other_facts_share_nothing(tmp_path: Path) -> None:
-    fill(make_pool(tmp_path), make_tasks(1), Computer())
-    assert fill(make_pool(tmp_path, model="another"), make_tasks(1), Computer()) == 1
-
-
-def test_what_was_computed_before_an_interruption_is_kept(tmp_path: Path) -> None:
-    with pytest.raises(KeyboardInterrupt):
-        make_pool(tmp_path).fill(make_tasks(*range(9)), Computer(stop_at=5), lambda _: None)
-    again = Computer()
-    assert fill(make_pool(tmp_path), make_tasks(*range(9)), again) == 4
-    assert {image for image, _ in again.asked} == {5, 6, 7, 8}
+    fill(tmp_path, make_tasks([1]))
+    assert fill(tmp_path, make_tasks([1]), "test", model="another") == 1
 
 
 @pytest.mark.parametrize(
     ("name", "value", "expected"),
     [("SHARD_PHOTOS", 4, 3), ("SHARD_SECONDS", 0.0, 10), ("SHARD_PHOTOS", 100, 1)],
 )
-def test_a_shard_ends_by_photos_or_by_time(
+def test_a_shard_ends_with_its_batch_or_by_photos_or_by_time(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, value: float, expected: int
 ) -> None:
-    monkeypatch.setattr(pool_module, name, value)
-    pool = make_pool(tmp_path)
-    fill(pool, make_tasks(*range(10)), Computer())
-    assert len(shards_of(pool)) == expected
+    monkeypatch.setattr(photo_batches, name, value)
+    fill(tmp_path, make_tasks(range(10), bucket="abc"))
+    assert len(shards_of(tmp_path)) == expected
+    assert fill(tmp_path, make_tasks(range(10), bucket="abc"), "test") == 0
 
 
-@pytest.mark.parametrize("damage", ["flip", "tear", "lose", "marker"])
-def test_damaged_shards_are_computed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str) -> None:
-    monkeypatch.setattr(pool_module, "SHARD_PHOTOS", 2)
-    pool = make_pool(tmp_path)
-    fill(pool, make_tasks(*range(6)), Computer())
-    shard = shards_of(pool)[1]
-    content = bytearray(shard.read_bytes())
-    if damage == "flip":
+def test_what_was_computed_of_a_batch_before_an_interruption_is_kept(tmp_path: Path) -> None:
+    tasks, pool = make_tasks(range(9), bucket="abc"), make_pool(tmp_path)
+    batches = PhotoBatches(tasks, Pool.open_shards(pool.path, COLUMNS))
+
+    def compute(task: PhotoTask, loaded: int) -> dict[str, dict[str, object]]:
+        if loaded == 5:
+            raise KeyboardInterrupt
+        return {key: make_row(task.image_index, name) for key, name in task.items.items()}
+
+    with pytest.raises(KeyboardInterrupt):
+        list(batches.run(iter([0]), lambda task: task.image_index, compute))
+    assert [task.image_index for task in batches.missing(0)] == [5, 6, 7, 8]
+    check_items(batches, tasks[:5])
+
+
+@pytest.mark.parametrize("damage", ["flip", "tear", "lose", "flip the marker", "tear the marker", "lose the marker"])
+def test_damaged_shards_are_computed_again(tmp_path: Path, damage: str) -> None:
+    tasks = make_tasks(range(6))
+    fill(tmp_path, tasks)
+    data = shards_of(tmp_path)[1]
+    file = next(data.parent.glob("*.json")) if "marker" in damage else data
+    content = bytearray(file.read_bytes())
+    if damage.startswith("flip"):
         content[len(content) // 2] ^= 1
-        shard.write_bytes(content)
-    elif damage == "tear":
-        shard.write_bytes(content[:-9])
-    elif damage == "lose":
-        shard.unlink()
+        file.write_bytes(content)
+    elif damage.startswith("tear"):
+        file.write_bytes(content[:-9])
     else:
-        shard.with_suffix(".json").write_text('{"keys": [[')
-    assert fill(make_pool(tmp_path), make_tasks(*range(6)), Computer()) == 2
-    assert len(shards_of(pool)) == 3
+        file.unlink()
+    assert fill(tmp_path, tasks, "test") == 1
+    assert len(shards_of(tmp_path)) == 6
 
 
 def test_half_written_files_go(tmp_path: Path) -> None:
-    pool = make_pool(tmp_path)
-    for name in ("half.partial", "unmarked.arrow", "x.json.partial"):
-        (pool.path / "shards" / name).write_text("half")
-    fill(pool, make_tasks(1), Computer())
-    assert sorted(path.suffix for path in (pool.path / "shards").iterdir()) == [".arrow", ".json"]
+    (task,) = make_tasks([1])
+    folder = make_pool(tmp_path).path / "photos" / task.digest[:3]
+    folder.mkdir(parents=True)
+    for name in ("shard.arrow.partial", "unmarked.arrow", "x.json.partial"):
+        (folder / name).write_text("half")
+    fill(tmp_path, [task])
+    assert sorted(path.suffix for path in folder.iterdir()) == ["", ".arrow", ".json"]
 
 
-def test_two_at_once_compute_each_photo_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    started, gate = threading.Event(), threading.Event()
-
-    class Slow(Computer):
-        def __call__(self, tasks: Sequence[PhotoTask]) -> Iterator[Mapping[str, Row]]:
-            started.set()
-            assert gate.wait(20)
-            yield from super().__call__(tasks)
-
-    slow, fast = Slow(), Computer()
-    other = threading.Thread(target=fill, args=(make_pool(tmp_path), make_tasks(1, 2, 3), slow))
-    other.start()
-    assert started.wait(20)
-    threading.Timer(0.3, gate.set).start()
-    assert fill(make_pool(tmp_path), make_tasks(3, 4, 5), fast) == 2
-    other.join()
-    assert sorted({image for image, _ in slow.asked}) == [1, 2, 3]
-    assert sorted({image for image, _ in fast.asked}) == [4, 5]
-    assert "is computing what is wanted here; waiting for it" in capsys.readouterr().err
-    assert not list((make_pool(tmp_path).path / "claims").glob("*.json"))
+def test_an_error_of_one_photo_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
+    (tmp_path / f"{GONE}4").touch()
+    with pytest.raises(ShardsFailedError, match=r"images 4\): photo 4 is gone"):
+        fill(tmp_path, make_tasks(range(8)))
+    (tmp_path / f"{GONE}4").unlink()
+    assert fill(tmp_path, make_tasks(range(8))) == 1
 
 
-KILLED = """
-import sys, time
-from pathlib import Path
-from refdiff.store import pool as module
-from tests.store.test_pool import Computer, make_pool, make_tasks
-module.SHARD_PHOTOS = 2
-class Stuck(Computer):
-    def __call__(self, tasks):
-        for made in super().__call__(tasks):
-            if tasks[0].image_index == 4:
-                print("stuck", flush=True)
-                time.sleep(60)
-            yield made
-make_pool(Path(sys.argv[1])).fill(make_tasks(*range(8)), Stuck(), lambda _: None)
-"""
+def test_parts_leave_each_other_s_photos(tmp_path: Path) -> None:
+    tasks = make_tasks(range(9))
+    assert fill(tmp_path, tasks, engine=make_engine("serial", "1/2")) == 5
+    assert fill(tmp_path, tasks, engine=make_engine("serial", "2/2")) == 4
+    assert fill(tmp_path, tasks) == 0
 
 
-def test_a_killed_process_loses_its_unfinished_shard_alone(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-c", KILLED, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[2]
-    ) as process:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "stuck\n"
-        process.kill()
-    before, again = time.monotonic(), Computer()
-    assert fill(make_pool(tmp_path), make_tasks(*range(8)), again) == 4
-    assert time.monotonic() - before < 10  # the dead process's claim holds nobody up
-    assert {image for image, _ in again.asked} == {4, 5, 6, 7}
+@pytest.mark.parametrize("kind", ["serial", pytest.param("processes", marks=pytest.mark.slow)])
+def test_two_splits_at_the_same_time_compute_each_photo_once(tmp_path: Path, kind: str) -> None:
+    with start(tmp_path, "val", 0, 60, kind, 0.02) as one, start(tmp_path, "test", 20, 80, kind, 0.02) as two:
+        said = [process.communicate(timeout=120) for process in (one, two)]
+    assert [process.returncode for process in (one, two)] == [0, 0], said
+    assert sorted(computed_items(tmp_path)) == [(image, name) for image in range(80) for name in "ab"]
 
 
-SHARING = """
-import sys, time
-from pathlib import Path
-from refdiff.store import pool as module
-from tests.store.test_pool import Computer, make_pool, make_tasks
-module.SHARD_PHOTOS = 3
-class Slow(Computer):
-    def __call__(self, tasks):
-        for made in super().__call__(tasks):
+def test_what_another_run_computes_is_waited_for_and_done_if_it_dies(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with start(tmp_path, "val", 0, 1, "serial", 0.0) as one:
+        assert one.wait(timeout=60) == 0
+    (tmp_path / "log").unlink()
+    with start(tmp_path, "test", 1, 2, "serial", 60.0) as stuck:
+        bucket = make_pool(tmp_path).path / "photos" / make_tasks([1])[0].digest[:3]
+        while not (tmp_path / "runs").is_dir() or not (bucket / "lock").exists():
             time.sleep(0.01)
-            yield made
-computer = Slow()
-print("ready", flush=True)
-sys.stdin.readline()
-make_pool(Path(sys.argv[1])).fill(make_tasks(*eval(sys.argv[2])), computer, lambda _: None)
-print(sorted({image for image, _ in computer.asked}))
-"""
+        killer = subprocess.Popen(["sh", "-c", f"sleep 1; kill -9 {stuck.pid}"])
+        assert fill(tmp_path, make_tasks([1])) == 1
+        killer.wait()
+    assert computed_items(tmp_path) == [(1, "a"), (1, "b")]
+    assert "another run computes what is left; waiting for it" in capsys.readouterr().err
 
 
-def test_two_processes_share_the_work_and_mix_nothing(tmp_path: Path) -> None:
-    wanted = ("range(24)", "range(10, 30)")
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-c", SHARING, str(tmp_path), images],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=Path(__file__).parents[2],
-        )
-        for images in wanted
-    ]
-    for process in processes:
-        assert process.stdout is not None
-        assert process.stdout.readline() == "ready\n"
-    said = [process.communicate("go\n", timeout=60)[0] for process in processes]
-    computed = [image for line in said for image in json.loads(line)]
-    assert sorted(computed) == list(range(30))
-    assert fill(make_pool(tmp_path), make_tasks(*range(30)), Computer()) == 0
+def test_a_killed_process_loses_its_unfinished_batch_alone(tmp_path: Path) -> None:
+    with start(tmp_path, "val", 0, 20, "serial", 0.1) as process:
+        wait_for_items(tmp_path, 10)
+        process.kill()
+    before = len(computed_items(tmp_path))
+    assert fill(tmp_path, make_tasks(range(20))) in (20 - before // 2, 20 - before // 2 + 1)
+
+
+@pytest.mark.slow
+def test_workers_that_are_killed_at_random_lose_nothing(tmp_path: Path) -> None:
+    with start(tmp_path, "val", 0, 60, "processes", 0.05) as run:
+        killed = 0
+        for count in (10, 40, 80):
+            wait_for_items(tmp_path, count)
+            children = Path(f"/proc/{run.pid}/task/{run.pid}/children").read_text().split()
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(children[-1]), signal.SIGKILL)
+                killed += 1
+        said = run.communicate(timeout=120)
+    assert run.returncode == 0, said
+    assert killed
+    assert fill(tmp_path, make_tasks(range(60))) == 0
 
 
 def test_pools_go_when_all_their_users_have_left(tmp_path: Path) -> None:
     def publish(user: str, model: str) -> Pool:
-        pool = Pool(tmp_path, "stage", "masks", {"model": model}, COLUMNS)
-        pool.begin(user)
-        fill(pool, make_tasks(1), Computer())
+        pool = make_pool(tmp_path, model, user)
         pool.finish(user)
         return pool
 
     old, _ = publish("val", "old"), publish("test", "old")
-    tried = Pool(tmp_path, "stage", "masks", {"model": "tried"}, COLUMNS)
-    tried.begin("val")
+    tried = make_pool(tmp_path, "tried")
     other_name = Pool(tmp_path, "stage", "masks-big", {"model": "old"}, COLUMNS)
     other_name.begin("val")
     other_name.finish("val")
@@ -255,11 +218,35 @@ def test_pools_go_when_all_their_users_have_left(tmp_path: Path) -> None:
 
 
 def test_an_item_that_was_never_asked_for_is_refused(tmp_path: Path) -> None:
+    (task,) = make_tasks([1])
+    batches = PhotoBatches([task], Pool.open_shards(make_pool(tmp_path).path, COLUMNS))
     with pytest.raises(ShardCorruptError, match="an item is gone; run the same command again"):
-        make_pool(tmp_path).read("nosuch")
+        batches.read(task, "nosuch")
 
 
 def test_a_pool_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
     (tmp_path / ".work").write_text("a file where a folder should be")
     with pytest.raises(StoreError, match=r"cannot be written .*run the same command again"):
         make_pool(tmp_path)
+
+
+def test_tasks_come_back_as_they_were_left(tmp_path: Path) -> None:
+    tasks = make_tasks([3, 1])
+    write_tasks(tmp_path, tasks)
+    assert read_tasks(tmp_path) == tasks
+    (tmp_path / FILE).write_text("[[1, 2]]")
+    with pytest.raises(StoreError, match=r"photos.json: cannot be read"):
+        read_tasks(tmp_path)
+
+
+@pytest.mark.parametrize("place", ["bucket", "lock"])
+def test_a_bucket_that_cannot_be_written_ends_the_run_with_one_line(tmp_path: Path, place: str) -> None:
+    (task,) = make_tasks([1])
+    bucket = make_pool(tmp_path).path / "photos" / task.digest[:3]
+    if place == "bucket":
+        bucket.parent.mkdir(parents=True)
+        bucket.write_text("a file where a folder should be")
+    else:
+        (bucket / "lock").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"cannot be written .*run the same command again"):
+        fill(tmp_path, [task])

@@ -77,19 +77,19 @@ def test_a_photo_that_vanishes_during_a_run_is_named_and_what_is_done_stays(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     layout = make_inputs(tmp_path)
-    photo, gather = layout.root / "1.png", extraction.gather_facts
+    photo, digest = layout.root / "1.png", extraction.digest_photos
 
-    def gather_and_lose(*arguments: Any) -> dict[str, Any]:
-        facts = gather(*arguments)
+    def digest_and_lose(*arguments: Any) -> dict[int, str]:
+        digests = digest(*arguments)
         photo.rename(photo.with_suffix(".away"))
-        return facts
+        return digests
 
     def extract() -> int:
         return extract_split(layout, "paper", make_capture(PAPER), make_section(store=STORE), lambda *_: None).computed
 
-    monkeypatch.setattr(extraction, "gather_facts", gather_and_lose)
+    monkeypatch.setattr(extraction, "digest_photos", digest_and_lose)
     with pytest.raises(ShardsFailedError, match=r"2 of 5 shards .*\n.*images b.*1\.png"):
         extract()
-    monkeypatch.setattr(extraction, "gather_facts", gather)
+    monkeypatch.setattr(extraction, "digest_photos", digest)
     photo.with_suffix(".away").rename(photo)
     assert extract() == 2  # the three shards of the other photo are done

@@ -1,6 +1,7 @@
 """Work folders: what is finished stays, what is damaged is done again, and nothing else is continued."""
 
 import json
+import platform
 import subprocess
 import sys
 import time
@@ -159,7 +160,36 @@ def test_parts_do_not_wait_for_each_other_and_a_whole_run_does(tmp_path: Path, c
         with work.hold():
             assert part.wait() == 0
         assert not half_written.exists()
-    assert "works on it; waiting" in capsys.readouterr().err
+    assert f"process {part.pid} on {platform.node()} works on it; waiting" in capsys.readouterr().err
+    assert not list((work.path / "holders").iterdir())
+
+
+def test_several_parts_are_named_and_killed_ones_are_not(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    work, here = make_work(tmp_path), platform.node()
+    with start_holder(tmp_path, 60, "shared") as killed:
+        killed.kill()
+    left = work.path / "holders" / f"{here}-{killed.pid}.json"
+    assert left.exists()
+    with start_holder(tmp_path, 1.5, "shared") as one, start_holder(tmp_path, 1.5, "shared") as two:
+        names = sorted([f"{here}-{one.pid}.json", f"{here}-{two.pid}.json"])
+        with work.hold():
+            assert not list((work.path / "holders").iterdir())
+    said = capsys.readouterr().err
+    wanted = ", ".join(f"process {name.removesuffix('.json').rsplit('-', 1)[1]} on {here}" for name in names)
+    assert f"{work.path}: {wanted}, each with a part, works on it; waiting" in said
+    assert str(killed.pid) not in said
+
+
+def test_a_part_on_another_host_that_did_not_end_in_order_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    work = make_work(tmp_path)
+    (work.path / "holders").mkdir(parents=True)
+    (work.path / "holders/node12-7.json").write_text('{"process": 7, "host": "node12"}')
+    with work.hold():
+        pass
+    assert "process 7 on node12 held it and did not end in order" in capsys.readouterr().err
+    with work.hold():
+        pass
+    assert capsys.readouterr().err == "", "it is said once"
 
 
 def test_a_part_waits_for_a_whole_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
@@ -187,4 +217,4 @@ def test_facts_are_there_for_people(tmp_path: Path):
     work = make_work(tmp_path)
     with work.hold():
         pass
-    assert json.loads((work.path / "facts.json").read_text()) == FACTS
+    assert json.loads((work.path / "facts.json").read_text()) == {**FACTS, "fingerprint": work.fingerprint}

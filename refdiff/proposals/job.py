@@ -1,0 +1,113 @@
+"""Masks of a split's photos as a job of the engine: what a worker needs to compute batches, wherever it runs."""
+
+from collections.abc import Iterator, Mapping
+from contextlib import chdir
+from dataclasses import dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+import pyarrow as pa
+from numpy.typing import NDArray
+
+from refdiff import __version__
+from refdiff.dataset.tables import Dataset, read_dataset
+from refdiff.engine.photos import PhotoJob
+from refdiff.layout import SplitLayout
+from refdiff.proposals.opening import open_source
+from refdiff.proposals.settings import PhotoSourceSettings
+from refdiff.proposals.source import Photo, PhotoSource
+from refdiff.store.agreement import check_agreement
+from refdiff.store.fingerprint import digest_files
+from refdiff.store.photo_batches import PhotoTask
+from refdiff.store.pool_shards import Row
+from refdiff.store.work import WorkFolder
+
+STAGE = "propose_masks"
+COLUMNS = pa.schema([("counts", pa.list_(pa.binary())), ("confidence", pa.list_(pa.float32()))])
+
+# Their versions may move masks, so they are part of what a pool is; those of a model are in its source's identity.
+LIBRARIES = ("numpy", "pillow", "pycocotools")
+
+# The model is known by its digest. A smaller batch moves last bits at most, and is what a run that ended for want of
+# memory goes on with.
+LEFT_OUT = {"model", "revision", "points_per_batch"}
+
+
+@dataclass(frozen=True, slots=True)
+class ProposeJob(PhotoJob):
+    """Unfiltered masks of a split's photos, by a source of pixels.
+
+    Attributes:
+        root: The project's folder, absolute.
+        started_in: Where the run was started, absolute: folders of models in params.yaml are relative to it.
+        split: The split's name.
+        settings: The row of `sources`.
+        device: Where a model runs.
+    """
+
+    root: Path
+    started_in: Path
+    split: str
+    settings: PhotoSourceSettings
+    device: str
+
+    columns: ClassVar[pa.Schema] = COLUMNS
+
+    def start(self) -> "ProposeRunner":
+        """Open the source.
+
+        Raises:
+            RefdiffError: A part is missing here, or is another than the run's.
+        """
+        with chdir(self.started_in):
+            return ProposeRunner(self)
+
+
+class ProposeRunner:
+    """The source, and the photos that it is shown."""
+
+    def __init__(self, job: ProposeJob) -> None:
+        """Open everything; a source loads its model when it is first needed."""
+        self._source = open_source(job.settings, job.device)
+        check_agreement(WorkFolder.of(job.folder), gather_facts(job.settings, self._source))
+        self._photos = list_photos(read_dataset(SplitLayout(job.split, job.root).dataset), job.root)
+        self._batches = job.batches
+
+    def run(self, shards: Iterator[int]) -> Iterator[int]:
+        """Compute batches; the next photo is read meanwhile."""
+        return self._batches.run(shards, self._load, self._propose)
+
+    def _load(self, task: PhotoTask) -> NDArray[np.uint8]:
+        return self._listed(task).pixels()
+
+    def _propose(self, task: PhotoTask, rgb: NDArray[np.uint8]) -> Mapping[str, Row]:
+        made = self._source.propose(replace(self._listed(task), rgb=rgb))
+        return {key: {"counts": made.counts, "confidence": made.confidence} for key in task.items}
+
+    def _listed(self, task: PhotoTask) -> Photo:
+        return replace(self._photos[task.image_index], digest=task.digest)
+
+
+def list_photos(dataset: Dataset, root: Path) -> list[Photo]:
+    """The photos of a split, not yet read."""
+    images = dataset.images
+    return [
+        # Absolute, since a worker that was started earlier may be in another folder.
+        Photo(image_id, int(height), int(width), (root / path).absolute())
+        for image_id, path, height, width in zip(images.image_id, images.path, images.height, images.width, strict=True)
+    ]
+
+
+def gather_facts(settings: PhotoSourceSettings, source: PhotoSource) -> dict[str, Any]:
+    """Everything beside the photo that unfiltered masks depend on."""
+    package = Path(__file__).parents[1]
+    code = [*sorted(Path(__file__).parent.glob("*.py")), package / "photo.py", package / "rle.py"]
+    return {
+        "stage": STAGE,
+        "parameters": settings.model_dump(mode="json", exclude=LEFT_OUT),
+        "made_by": source.identity(),
+        "versions": {"refdiff": __version__, **{library: version(library) for library in LIBRARIES}},
+        "code": digest_files(code, package),
+    }
