@@ -163,9 +163,9 @@ def _check_inputs(job: ExtractJob, records: list[ShardRecord], wanted: Mapping[i
     if other:
         some = "; ".join(f"shard {shard} ({job.describe(shard)})" for shard in other[:3])
         raise StoreError(
-            f"{job.folder}: photos of {len(other)} shards changed while the run went on: {some}"
-            f"{' and others' if len(other) > 3 else ''}; nothing is published; run the same command again, which "
-            "takes over what fits the photos as they are then"
+            f"{job.folder}: what {len(other)} shards are made of changed while the run went on (photos, or refdiff "
+            f"itself): {some}{' and others' if len(other) > 3 else ''}; nothing is published; run the same "
+            "command again, which takes over what fits the photos as they are then"
         )
 
 
