@@ -26,7 +26,25 @@ class DatasetError(RefdiffError, ValueError):
     """A dataset cannot be read as it is: a file is missing, broken, or does not fit its annotation."""
 
 
-class DatasetFaultsError(DatasetError):
+class _ListError(RefdiffError):
+    """A message of several lines: what is wrong as a whole, then a line for each piece of it.
+
+    Args:
+        head: The first line.
+        entries: The others, each complete in itself.
+        shown: How many of these the message holds at most.
+    """
+
+    def __init__(self, head: str, entries: Sequence[str], shown: int) -> None:
+        more = [f"... and {len(entries) - shown} more"] if len(entries) > shown else []
+        self._lines = (head, *(f"  {entry}" for entry in [*entries[:shown], *more]))
+        super().__init__("\n".join(self._lines))
+
+    def __str__(self) -> str:
+        return "\n".join(_escape(line) for line in self._lines)
+
+
+class DatasetFaultsError(_ListError, DatasetError):
     """Several faults of one dataset, reported together.
 
     Args:
@@ -38,15 +56,8 @@ class DatasetFaultsError(DatasetError):
 
     def __init__(self, where: str, faults: Sequence[str], advice: str, shown: int = 50) -> None:
         self.faults = tuple(faults)
-        lines = [f"  {fault}" for fault in self.faults[:shown]]
-        if len(self.faults) > shown:
-            lines.append(f"  ... and {len(self.faults) - shown} more")
         count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        super().__init__("\n".join([f"{where}: {count}; {advice}", *lines]))
-
-    def __str__(self) -> str:
-        """The faults, each on its line."""
-        return "\n".join(_escape(line) for line in Exception.__str__(self).split("\n"))
+        super().__init__(f"{where}: {count}; {advice}", self.faults, shown)
 
 
 class HostilePickleError(DatasetError):
@@ -93,7 +104,7 @@ class ShardCorruptError(StoreError, OSError):
     """A shard's content does not have the digest or checksum recorded for it."""
 
 
-class ShardsFailedError(StoreError):
+class ShardsFailedError(_ListError, StoreError):
     """Some shards of a store could not be computed; the others are done and kept.
 
     Args:
@@ -105,14 +116,11 @@ class ShardsFailedError(StoreError):
 
     def __init__(self, where: str, shards: Sequence[str], total: int, shown: int = 20) -> None:
         self.shards = tuple(shards)
-        lines = [f"  {line}" for line in self.shards[:shown]]
-        if len(self.shards) > shown:
-            lines.append(f"  ... and {len(self.shards) - shown} more")
         head = (
             f"{where}: {len(self.shards)} of {total} shards could not be computed, the others are done and kept; "
             "see to the reasons and run the same command again"
         )
-        super().__init__("\n".join([head, *lines]))
+        super().__init__(head, self.shards, shown)
 
 
 class ArtifactMissingError(StoreError, FileNotFoundError):
@@ -120,7 +128,7 @@ class ArtifactMissingError(StoreError, FileNotFoundError):
 
     def __str__(self) -> str:
         """The message alone: FileNotFoundError would format it as an errno."""
-        return str(self.args[0])
+        return _escape(str(self.args[0]))
 
 
 def _escape(text: str) -> str:

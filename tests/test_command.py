@@ -1,7 +1,7 @@
 import pytest
 
 from refdiff.command import run_command
-from refdiff.errors import ArtifactMissingError, DatasetFaultsError, ParameterError
+from refdiff.errors import ArtifactMissingError, DatasetFaultsError, ParameterError, ShardsFailedError
 
 
 def test_a_refusal_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -33,6 +33,9 @@ def test_a_message_stays_on_its_line_and_moves_no_cursor() -> None:
     assert str(ParameterError("a\x1b[2J\nb\u202e ä 狗")) == r"a\x1b[2J\nb\u202e ä 狗"
     faults = DatasetFaultsError("refcoco", ["a\x07.jpg: missing"], "correct them")
     assert str(faults) == "refcoco: 1 fault; correct them\n" + r"  a\x07.jpg: missing"
+    failed = ShardsFailedError("work", ["3: images a\nb"], 5)
+    assert str(failed).splitlines()[1:] == [r"  3: images a\nb"]
+    assert str(ArtifactMissingError("a\tb")) == r"a\tb"
 
 
 def test_an_interruption_says_how_to_go_on(capsys: pytest.CaptureFixture[str]) -> None:
