@@ -75,5 +75,5 @@ def check_files(source: ByteSource, shards: Sequence[Mapping[str, Any]]) -> None
                 found = "it is missing" if size is None else f"it has {size}"
                 raise ShardCorruptError(
                     f"{source.where}/{name}: shard {shard['index']}: expected {entry['bytes']} bytes, {found}; "
-                    "remove the store and run `dvc repro`"
+                    "run `refdiff store repair`, then `dvc repro`"
                 )

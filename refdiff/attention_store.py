@@ -220,13 +220,13 @@ class AttentionStore:
                 if not (plan.sharded and ends and plan.shape[2:] == plan.inner[2:] == rest):
                     raise StoreMismatchError(
                         f"{self.where}: array {array.name} has shape {list(plan.shape)}, which does not fit its "
-                        "attributes; remove the store and run `dvc repro`"
+                        "attributes; run `refdiff store repair`, then `dvc repro`"
                     )
         shards = {array.plan.chunk[0] for array in self._cross.values()}
         tokens = min(min(array.plan.shape[1], array.plan.chunk[1]) for array in self._cross.values())
         if len(shards) != 1 or self.tokens.max(initial=0) > tokens or self.tokens.min(initial=1) < 1:
             raise StoreMismatchError(
-                f"{self.where}: its arrays do not fit each other; remove the store and run `dvc repro`"
+                f"{self.where}: its arrays do not fit each other; run `refdiff store repair`, then `dvc repro`"
             )
 
     def _check_fit(self, expressions: int | None, capture: Mapping[str, Any] | None) -> None:

@@ -7,6 +7,7 @@ from refdiff.errors import RefdiffError
 
 EXIT_REFUSED = 2
 EXIT_INTERRUPTED = 130
+INTERRUPTED = "interrupted; run the same command again (`dvc repro`, if that started it) to go on"
 
 
 def run_command(main: Callable[[], None]) -> None:
@@ -21,5 +22,5 @@ def run_command(main: Callable[[], None]) -> None:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(EXIT_REFUSED)
     except KeyboardInterrupt:
-        print("interrupted; run the same command again to go on", file=sys.stderr)
+        print(INTERRUPTED, file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)

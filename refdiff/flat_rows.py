@@ -30,7 +30,7 @@ class FlatRows:
         if array.plan.sharded or not self.shape or any(map(lt, chunk[1:], self.shape[1:])):
             raise StoreMismatchError(
                 f"{array.name}: an array of shape {list(self.shape)} is cut into {list(chunk)}; expected whole rows; "
-                "remove the store and run `dvc repro`"
+                "run `refdiff store repair`, then `dvc repro`"
             )
         self._array = array
         self._rows_per_file = array.plan.chunk[0]

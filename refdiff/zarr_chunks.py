@@ -23,6 +23,7 @@ from refdiff.zarr_plan import METADATA, parse_plan
 
 ABSENT = np.uint64(2**64 - 1)
 CRC_BYTES = 4
+_REPAIR = "run `refdiff store repair`, then `dvc repro`"
 # The crc32c of any bytes that are followed by their own crc32c: they are checked without being cut off.
 CRC_RESIDUE = 0x48674BC7
 MAX_OFFSET = 1 << 40
@@ -50,11 +51,11 @@ class ChunkReader:
             self.plan = parse_plan(json.loads(source.read(file)))
         except ShardCorruptError as error:
             raise ShardCorruptError(
-                f"{source.where}/{name}: array is not there; remove the store and run `dvc repro`"
+                f"{source.where}/{name}: array is not there; run `refdiff store repair`, then `dvc repro`"
             ) from error
         except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
             raise StoreMismatchError(
-                f"{source.where}/{file}: is not an array of refdiff ({error}); remove the store and run `dvc repro`"
+                f"{source.where}/{file}: is not an array of refdiff ({error}); {_REPAIR}"
             ) from error
         self._decoders = self.plan.codecs[::-1]
         self._zstd = zstandard.ZstdDecompressor()
@@ -154,7 +155,7 @@ class ChunkReader:
         """
         with self._naming(file):
             spans = self._spans(file, wanted)
-            memory = np.empty(max((length for _, length in spans), default=0), np.uint8)
+            memory = np.empty(max((0, *(length for _, length in spans))), np.uint8)
             pieces = [(first, memory[:length]) for first, length in spans if length >= 0]
             counts = self._source.read_into(file, pieces)
             for _, length in spans:
@@ -205,9 +206,7 @@ class ChunkReader:
             yield
         except ValueError as error:
             reason = " ".join(str(error).split())
-            raise ShardCorruptError(
-                f"{self._source.where}/{file}: shard is damaged ({reason}); remove the store and run `dvc repro`"
-            ) from error
+            raise ShardCorruptError(f"{self._source.where}/{file}: shard is damaged ({reason}); {_REPAIR}") from error
 
 
 def _checked(stored: bytes | memoryview) -> memoryview:

@@ -30,7 +30,8 @@ def main() -> None:
     if not engine.is_whole:
         print(
             f"{made.path}: part {arguments.part} is done, {made.computed} shards computed now; {made.missing} of "
-            f"{made.shards} shards are missing; when all parts are done, run the stage without --part (`dvc repro`)"
+            f"{made.shards} shards are missing; when all parts are done, run the stage without --part (`dvc repro`), "
+            "which compares those of the other parts"
         )
         return
     print(

@@ -63,6 +63,8 @@ def test_points_of_a_shard(tmp_path: Path, codec: str, level: int, empty: bool, 
     np.testing.assert_array_equal(reader.take(0, first, second), values[first, second])
     np.testing.assert_array_equal(reader.take(1, np.array([0]), np.array([2])), values[[4], [2]])
     assert reader.take(0, np.zeros(0, np.int64), np.zeros(0, np.int64)).shape == (0, 3)
+    # Nothing but zeros, of which no chunk may have been written.
+    np.testing.assert_array_equal(reader.take(0, np.array([0, 1]), np.array([0, 1])), np.zeros((2, 3), np.float16))
 
 
 def test_chunks_without_shards(tmp_path: Path) -> None:

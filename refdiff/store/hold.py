@@ -17,6 +17,7 @@ from refdiff.whole_file import replacing
 HOLDER = "holder.json"
 PARTS = "holders"
 LOCK = "lock"
+SETUP_LOCK = "setup.lock"
 _NAMED = 5
 
 
@@ -94,7 +95,7 @@ def share_folder(path: Path) -> Iterator[None]:
 @contextmanager
 def lock_for_setup(path: Path) -> Iterator[None]:
     """Let one process at a time make what the folder's shards have in common: a second or so."""
-    with FileLock(path / "setup.lock"):
+    with FileLock(path / SETUP_LOCK):
         yield
 
 

@@ -11,19 +11,20 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from refdiff.errors import RefdiffError, StoreError
 from refdiff.store.fingerprint import digest_facts, digest_file
-from refdiff.store.hold import hold_folder, lock_for_setup, share_folder
+from refdiff.store.hold import LOCK, SETUP_LOCK, hold_folder, lock_for_setup, share_folder
 from refdiff.whole_file import replacing
 
 WORK = Path(".work")
 DONE = "done"
 FACTS = "facts.json"
+COMPLETE = "complete.json"
 FINGERPRINT = "fingerprint"
 
 
@@ -121,6 +122,7 @@ class WorkFolder:
             with translate_write_errors(self.path):
                 held.enter_context((share_folder if shared else hold_folder)(self.path))
                 with lock_for_setup(self.path):
+                    (self.path / COMPLETE).unlink(missing_ok=True)  # from now on it is work again, and nobody's to drop
                     write_json(self.path / FACTS, {**self.facts, FINGERPRINT: self.fingerprint})
                     self._done.mkdir(exist_ok=True)
                     self.content.mkdir(exist_ok=True)
@@ -186,6 +188,7 @@ class WorkFolder:
         entries = {}
         for name in files:
             path = self.content / name
+            _sync(path)
             entries[name] = (path.stat().st_size, digest_file(path))
         record = ShardRecord(index, entries, inputs)
         write_json(self.marker(index), record.to_plain())
@@ -215,19 +218,36 @@ class WorkFolder:
             if target.exists():
                 shutil.rmtree(target)
             shutil.move(staged, target)
-            write_json(self.path / "complete.json", {"target": target.as_posix()})
+            write_json(self.path / COMPLETE, {"target": target.as_posix()})
         self._drop_older()
 
     def _drop_older(self) -> None:
-        """Take away complete work of other fingerprints under the same name: DVC's cache has what was published."""
+        """Take away complete work of other fingerprints under the same name: DVC's cache has what was published.
+
+        What another run holds stays. So does each folder's lock: were it removed, a run that waits for it and one that
+        comes later would hold two locks of one name.
+        """
         name = self.path.name.rsplit("-", 1)[0]
-        for other in self.path.parent.glob("*/complete.json"):
+        for other in self.path.parent.glob(f"*/{COMPLETE}"):
             if other.parent != self.path and other.parent.name.rsplit("-", 1)[0] == name:
-                shutil.rmtree(other.parent, ignore_errors=True)
+                # Held by another run, or of another person's: it is not this run's concern.
+                with suppress(StoreError, OSError), hold_folder(other.parent, wait=False):
+                    if other.is_file():
+                        _empty(other.parent)
 
     def _is_whole(self, name: str, size: int, digest: str) -> bool:
         path = self.content / name
-        return path.is_file() and path.stat().st_size == size and digest_file(path) == digest
+        with translate_read_errors(path):
+            return path.is_file() and path.stat().st_size == size and digest_file(path) == digest
+
+
+def _sync(path: Path) -> None:
+    """Bring a file to the disk, so that its marker does not outlive it when the power fails."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def marker_of(work: Path, index: int) -> Path:
@@ -236,11 +256,28 @@ def marker_of(work: Path, index: int) -> Path:
 
 
 def read_marker(marker: Path) -> ShardRecord | None:
-    """What a marker says; None when there is none, or it is damaged."""
+    """What a marker says; None when there is none, or it is damaged.
+
+    Raises:
+        StoreError: It is there and cannot be read, which says nothing of what it holds.
+    """
     try:
-        return ShardRecord.from_plain(json.loads(marker.read_text(encoding="utf-8")))
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError):
+        with translate_read_errors(marker):
+            return ShardRecord.from_plain(json.loads(marker.read_bytes()))
+    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+        if isinstance(error, StoreError):
+            raise
         return None
+
+
+def _empty(work: Path) -> None:
+    """Take away everything in a work folder but its lock; `complete.json` first, or what is left could pass for it."""
+    (work / COMPLETE).unlink()
+    for path in work.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        elif path.name not in (LOCK, SETUP_LOCK):
+            path.unlink(missing_ok=True)
 
 
 def _drop_partials(path: Path) -> None:
@@ -264,6 +301,26 @@ def translate_write_errors(where: Path) -> Iterator[None]:
         raise StoreError(
             f"{error.filename or where}: cannot be written ({error.strerror or error}); finished shards are kept, "
             "make room or correct the permissions and run the same command again"
+        ) from error
+
+
+@contextmanager
+def translate_read_errors(where: Path) -> Iterator[None]:
+    """Turn a file that cannot be read into one line; one that is not there is left to the caller.
+
+    Raises:
+        StoreError: Something in the block could not be read.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        if isinstance(error, RefdiffError):
+            raise
+        raise StoreError(
+            f"{error.filename or where}: cannot be read ({error.strerror or error}); nothing was dropped, correct its "
+            "permissions and run the same command again"
         ) from error
 
 

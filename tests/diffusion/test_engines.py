@@ -5,6 +5,7 @@ One thread for each worker, as the bits of a sum depend on how many threads shar
 
 import json
 import os
+import random
 import signal
 import threading
 import time
@@ -28,8 +29,8 @@ STORE = {**SECTION["store"], "shard_expressions": 1}
 SHARDS = 5
 
 
-def make_engine(kind: Kind, workers: int, part: str = "1/1") -> Engine:
-    settings = EngineSettings(kind=kind, workers=workers, address=None, accelerators=(), attempts=3)
+def make_engine(kind: Kind, workers: int, part: str = "1/1", attempts: int = 3) -> Engine:
+    settings = EngineSettings(kind=kind, workers=workers, address=None, accelerators=(), attempts=attempts)
     return Engine(settings, Part.parse(part))
 
 
@@ -77,6 +78,41 @@ def test_processes_make_the_same_bits_though_one_is_killed(layout: SplitLayout, 
     assert killed
     assert made.computed == SHARDS
     assert content(made.path) == serial
+
+
+@pytest.mark.slow
+def test_four_workers_make_the_same_bits_though_five_are_killed(layout: SplitLayout, serial: dict[str, bytes]) -> None:
+    """Each at a random moment of its work, by a signal that it cannot see."""
+    rng, killed, ended = random.Random(0), set[int](), threading.Event()
+
+    def kill_now_and_then() -> None:
+        while len(killed) < 5 and not ended.is_set():
+            time.sleep(rng.uniform(0.02, 0.3))
+            for note in layout.root.glob(".work/*/*/queue/*.json"):
+                pid = worker_of(note)
+                if pid is not None and pid not in killed:
+                    os.kill(pid, signal.SIGKILL)
+                    killed.add(pid)
+                    break
+
+    killer = threading.Thread(target=kill_now_and_then, daemon=True)
+    killer.start()
+    made = extract(layout, make_engine("processes", 4, attempts=9))
+    ended.set()
+    killer.join(timeout=5)
+    assert len(killed) == 5
+    assert made.computed == SHARDS
+    assert content(made.path) == serial
+
+
+def worker_of(note: Path) -> int | None:
+    """The process that computes a shard now; None where it has just gone."""
+    try:
+        pid = int(json.loads(note.read_text())["worker"].split()[1])
+        os.kill(pid, 0)
+    except (OSError, ValueError, KeyError):
+        return None
+    return pid
 
 
 @pytest.mark.slow

@@ -245,7 +245,7 @@ def test_workers_end_with_the_run(tmp_path: Path, how: signal.Signals) -> None:
     assert "Traceback" not in said
     if how == signal.SIGINT:
         assert run.returncode == 130
-        assert said.strip() == "interrupted; run the same command again to go on"
+        assert said.strip() == "interrupted; run the same command again (`dvc repro`, if that started it) to go on"
 
 
 def test_parts_share_the_shards_among_them(tmp_path: Path) -> None:

@@ -88,7 +88,7 @@ def test_ctrl_c_ends_soon_with_a_line_and_keeps_what_was_computed(tmp_path: Path
         _, err = process.communicate(timeout=60)
     assert time.monotonic() - before < 10
     assert process.returncode == 130, err
-    assert "interrupted; run the same command again to go on" in err
+    assert "interrupted; run the same command again (`dvc repro`, if that started it) to go on" in err
     assert "Traceback" not in err
     write_params(tmp_path, ["val"])
     assert run(tmp_path, "val") <= len(PHOTOS) - FIRST

@@ -53,8 +53,8 @@ def test_photos_edited_in_place_send_their_shards_only(first: tuple[ToyProject, 
     assert push(project) == len(expected) + 2  # the group's metadata, and DVC's list of the files
 
 
-def test_photos_put_in_the_middle_send_all_behind_them(first: tuple[ToyProject, dict[str, bytes]], tmp_path: Path):
-    """Shards have fixed borders: another number of expressions moves all that follow. New photos belong at the end."""
+def test_photos_added_at_the_end_send_only_the_last_shard(first: tuple[ToyProject, dict[str, bytes]], tmp_path: Path):
+    """Shards have fixed borders, so what is added at the end moves nothing."""
     _, before = first
     appended = publish(tmp_path, images=1010)
     changed = {name for name in appended if "cross" in name and "/c/" in name and appended[name] != before.get(name)}

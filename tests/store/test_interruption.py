@@ -65,7 +65,10 @@ def test_control_c_ends_soon_and_says_how_to_go_on(tmp_path: Path, whole: dict[s
         os.killpg(stage.pid, signal.SIGINT)
         _, message = stage.communicate()
         assert time.monotonic() - before < 5
-    assert (stage.returncode, message) == (130, "interrupted; run the same command again to go on\n")
+    assert (stage.returncode, message) == (
+        130,
+        "interrupted; run the same command again (`dvc repro`, if that started it) to go on\n",
+    )
     assert finish(project) == whole
 
 

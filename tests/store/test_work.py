@@ -1,11 +1,14 @@
 """Work folders: what is finished stays, what is damaged is done again, and nothing else is continued."""
 
+import errno
 import json
+import os
 import platform
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -116,7 +119,64 @@ def test_complete_work_of_older_facts_goes_when_newer_is_published(tmp_path: Pat
             write_shard(work, 0)
             if work is not unfinished:
                 work.publish(tmp_path / work.path.name, ["shard0"], {})
-    assert [work.path.exists() for work in (complete, unfinished, elsewhere, other)] == [False, True, True, True]
+    assert [work.content.exists() for work in (complete, unfinished, elsewhere, other)] == [False, True, True, True]
+    # Were the lock removed too, a run that waits for it and one that comes later would hold two of one name.
+    assert [path.name for path in complete.path.iterdir() if "lock" not in path.name] == []
+
+
+def publish(work: WorkFolder) -> None:
+    write_shard(work, 0)
+    work.publish(work.path.parents[2] / "out", ["shard0"], {})
+
+
+def test_complete_work_that_goes_on_is_work_again(tmp_path: Path):
+    """An edit of photos goes on in a complete folder; another recipe's run must not take it away in the middle."""
+    first, other = make_work(tmp_path), make_work(tmp_path, seed=1)
+    with first.hold():
+        publish(first)
+    with first.hold(shared=True):
+        write_shard(first, 1)
+    with other.hold():
+        publish(other)
+    with first.hold():
+        assert sorted(first.finished()) == [0, 1]
+
+
+def test_work_that_another_process_holds_is_not_dropped(tmp_path: Path):
+    first, other = make_work(tmp_path), make_work(tmp_path, seed=1)
+    with first.hold():
+        publish(first)
+    with start_holder(tmp_path, 2.0) as holder:
+        (first.path / "complete.json").write_text("{}")  # as a run of an older version would have left it
+        with other.hold():
+            publish(other)
+        assert sorted(first.finished()) == [0]
+        holder.kill()
+
+
+@pytest.mark.parametrize(("place", "name"), [(Path, "read_bytes"), (work_module, "digest_file")])
+def test_what_cannot_be_read_is_said_and_stays(tmp_path: Path, place: Any, name: str, monkeypatch: pytest.MonkeyPatch):
+    """A lost permission, or a disk that does not answer, says nothing of what is stored."""
+    work = make_work(tmp_path)
+    with work.hold():
+        write_shard(work, 0)
+
+    def refuse(path: Path) -> bytes:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(place, name, refuse)
+    with pytest.raises(StoreError, match=r"cannot be read \(Permission denied\); nothing was dropped"):
+        work.finished()
+    monkeypatch.undo()
+    assert sorted(work.finished()) == [0]
+
+
+def test_a_folder_in_a_markers_place_is_one_line(tmp_path: Path):
+    work = make_work(tmp_path)
+    with work.hold():
+        work.marker(0).mkdir()
+        with pytest.raises(StoreError, match=r"000000\.json: cannot be read \(Is a directory\)"):
+            work.finished()
 
 
 HOLDER = """
