@@ -31,6 +31,7 @@ class ToySoak:
         self.expected = whole.content()
         self.project = make_toy(folder / "project", link, with_self=True, pause=PAUSE)
         self.faults: Counter[str] = Counter()
+        self.life_s = 2.5
         self.compared = 0
         self.differed = 0
 
@@ -66,11 +67,16 @@ class ToySoak:
             subprocess.run(["rm", "-rf", str(self.project.root / place)], check=True)
 
     def kill(self) -> None:
-        """Kill the stage at a moment of its life."""
+        """Kill the stage at a moment of its life, which is as long as it was when it was last seen to end."""
+        started = time.monotonic()
         with start_stage(self.project.root) as stage:
-            time.sleep(self.rng.uniform(0.2, 2.5))
+            moment = started + self.rng.uniform(0.1, 1) * self.life_s
+            while time.monotonic() < moment and stage.poll() is None:
+                time.sleep(0.01)
             finished = stage.poll() is not None
-            if not finished:
+            if finished:
+                self.life_s = time.monotonic() - started
+            else:
                 os.killpg(stage.pid, self.rng.choice((signal.SIGKILL, signal.SIGKILL, signal.SIGINT)))
         self.faults["runs that ended before they could be killed" if finished else "kills"] += 1
 
