@@ -11,7 +11,6 @@ from refdiff.clip.photo_pool import gather_facts as gather_photo_facts
 from refdiff.clip.plan import VIEWS, EmbeddingPlan, plan_embeddings
 from refdiff.clip.settings import ClipSettings
 from refdiff.clip.shard_maker import ShardMaker
-from refdiff.clip.store import METADATA
 from refdiff.clip.store_writer import describe_store
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.photos import Report, compute_photos
@@ -19,6 +18,7 @@ from refdiff.engine.settings import SERIAL, Engine
 from refdiff.layout import SplitLayout
 from refdiff.model_identity import ModelIdentity
 from refdiff.photo_content import digest_photos
+from refdiff.store.manifest import METADATA
 from refdiff.store.photo_batches import PhotoBatches, write_tasks
 from refdiff.store.pool import Pool
 from refdiff.store.work import ShardRecord, WorkFolder, translate_write_errors

@@ -22,6 +22,7 @@ from refdiff.engine.photos import PhotoJob
 from refdiff.engine.queue import lock_of
 from refdiff.layout import SplitLayout
 from refdiff.proposals.tables import read_proposals
+from refdiff.source_code import StageCode
 from refdiff.store.agreement import check_agreement
 from refdiff.store.fingerprint import digest_facts
 from refdiff.store.photo_batches import read_tasks
@@ -30,6 +31,9 @@ from refdiff.text.tables import read_text
 
 # Their versions may move the bytes of a store's files.
 LIBRARIES = ("zarr", "numcodecs")
+
+# From the tables of a split to the files of its store.
+CODE = StageCode("clip/job.py")
 
 # The marker of the texts in the work folder; those of the files of views follow it.
 TEXTS = 0
@@ -158,4 +162,5 @@ def gather_facts(
             "rows": digest_facts({view: [rows.variants, rows.start.tolist()] for view, rows in plan.views.items()}),
         },
         "versions": {**photo_facts["versions"], **{library: version(library) for library in LIBRARIES}},
+        "code": CODE.digest(),
     }

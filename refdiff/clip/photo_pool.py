@@ -7,7 +7,6 @@ the proposals' masks in their order, of the view and of the variant.
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,11 +22,16 @@ from refdiff.device import choose_device
 from refdiff.errors import MaskError, ShardCorruptError
 from refdiff.model_identity import ModelIdentity
 from refdiff.photo_content import read_listed_photo
-from refdiff.store.fingerprint import digest_facts, digest_files
+from refdiff.source_code import NEUTRAL, StageCode
+from refdiff.store.fingerprint import digest_facts
 from refdiff.store.photo_batches import PhotoBatches, PhotoTask
 from refdiff.store.pool_shards import Row
 
 STAGE = "embed_clip"
+
+# From a photo and its masks to their views in the pool. The store of a split is put together from what is read from it;
+# who writes the store counts for the store (see `refdiff.clip.job`).
+CODE = StageCode("clip/job.py", NEUTRAL | {"clip/shard_maker.py", "clip/store_writer.py", "store/manifest.py"})
 COLUMNS = pa.schema([("embeddings", pa.large_list(pa.float32()))])
 DECODED_PIXELS = 1 << 25  # a photo's masks that stay decoded: 32 MB of booleans
 
@@ -136,13 +140,11 @@ def _counts(inputs: SplitInputs, image_index: int) -> list[bytes]:
 
 def gather_facts(settings: ClipSettings, identity: ModelIdentity) -> dict[str, Any]:
     """Everything that an item depends on beside its key."""
-    package = Path(__file__).parents[1]
-    code = [*sorted(Path(__file__).parent.glob("*.py")), package / "photo.py", package / "rle.py"]
     return {
         "stage": STAGE,
         "parameters": settings.model_dump(mode="json", exclude=LEFT_OUT),
         "model": identity.describe(),
         "device": choose_device(settings.device).type,
         "versions": {"refdiff": __version__, **{library: version(library) for library in LIBRARIES}},
-        "code": digest_files(code, package),
+        "code": CODE.digest(),
     }

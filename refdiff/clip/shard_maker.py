@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from refdiff.clip.embedder import ClipEmbedder
 from refdiff.clip.photo_pool import PhotoPool
 from refdiff.clip.plan import VIEWS, EmbeddingPlan, PlannedShard
-from refdiff.clip.store import METADATA
 from refdiff.clip.store_writer import chunk_file, create_array, list_files, write_array, write_rows
+from refdiff.store.manifest import METADATA
 
 SMALL_ARRAYS = ("sentence_row", "root_row", "subject_row", "proposals", "local_start", "global_start")
 

@@ -2,19 +2,22 @@
 
 from collections.abc import Iterable, Mapping
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 from refdiff import __version__
-from refdiff.attention_store import FORMAT
+from refdiff.attention_layout import FORMAT
 from refdiff.device import choose_device
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.diffusion.shards import Sentences, is_first
 from refdiff.model_identity import ModelIdentity
 from refdiff.photo import read_bytes
-from refdiff.store.fingerprint import digest_bytes, digest_facts, digest_files
+from refdiff.source_code import NEUTRAL, StageCode
+from refdiff.store.fingerprint import digest_bytes, digest_facts
 
 STAGE = "extract_attention"
+
+# From the photo and the sentences to the bytes of a shard. Stores are written here, and never read.
+CODE = StageCode("diffusion/job.py", NEUTRAL | {"byte_source.py", "zarr_plan.py"})
 
 # What moves last bits only, or says where the model lies: a run may go on with other values.
 _NOT_IN_THE_FINGERPRINT = {"model", "revision", "device", "batch_sentences", "compile"}
@@ -111,11 +114,9 @@ def digest_shard(
 
 def environment_facts(identity: ModelIdentity, settings: ExtractAttentionSettings) -> dict[str, Any]:
     """The facts that may differ from worker to worker: model, kind of device, versions and code."""
-    package = Path(__file__).parents[1]
-    code = [*sorted(Path(__file__).parent.glob("*.py")), package / "geometry.py", package / "photo.py"]
     return {
         "model": identity.digest,
         "device": choose_device(settings.device).type,
         "versions": {"refdiff": __version__, **{library: version(library) for library in _LIBRARIES}},
-        "code": digest_files(code, package),
+        "code": CODE.digest(),
     }

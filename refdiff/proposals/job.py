@@ -18,13 +18,16 @@ from refdiff.layout import SplitLayout
 from refdiff.proposals.opening import open_source
 from refdiff.proposals.settings import PhotoSourceSettings
 from refdiff.proposals.source import Photo, PhotoSource
+from refdiff.source_code import NEUTRAL, StageCode
 from refdiff.store.agreement import check_agreement
-from refdiff.store.fingerprint import digest_files
 from refdiff.store.photo_batches import PhotoTask
 from refdiff.store.pool_shards import Row
 from refdiff.store.work import WorkFolder
 
 STAGE = "propose_masks"
+
+# From a photo to its unfiltered masks in the pool; filters are applied to what is read from it.
+CODE = StageCode("proposals/job.py", NEUTRAL | {"proposals/filters.py"})
 COLUMNS = pa.schema([("counts", pa.list_(pa.binary())), ("confidence", pa.list_(pa.float32()))])
 
 # Their versions may move masks, so they are part of what a pool is; those of a model are in its source's identity.
@@ -102,12 +105,10 @@ def list_photos(dataset: Dataset, root: Path) -> list[Photo]:
 
 def gather_facts(settings: PhotoSourceSettings, source: PhotoSource) -> dict[str, Any]:
     """Everything beside the photo that unfiltered masks depend on."""
-    package = Path(__file__).parents[1]
-    code = [*sorted(Path(__file__).parent.glob("*.py")), package / "photo.py", package / "rle.py"]
     return {
         "stage": STAGE,
         "parameters": settings.model_dump(mode="json", exclude=LEFT_OUT),
         "made_by": source.identity(),
         "versions": {"refdiff": __version__, **{library: version(library) for library in LIBRARIES}},
-        "code": digest_files(code, package),
+        "code": CODE.digest(),
     }

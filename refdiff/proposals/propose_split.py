@@ -16,9 +16,9 @@ from refdiff.layout import SplitLayout
 from refdiff.photo_content import digest_photos
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.job import COLUMNS, STAGE, ProposeJob, gather_facts, list_photos
-from refdiff.proposals.opening import open_split_source
 from refdiff.proposals.settings import PhotoSourceSettings
 from refdiff.proposals.source import Photo, PhotoSource
+from refdiff.proposals.split_opening import open_split_source
 from refdiff.store.fingerprint import digest_facts
 from refdiff.store.hold import LOCK
 from refdiff.store.photo_batches import PhotoBatches, PhotoTask, write_tasks

@@ -10,9 +10,10 @@ from refdiff.dataset.tables import Dataset
 from refdiff.errors import ImageError, ParameterError
 from refdiff.layout import SplitLayout
 from refdiff.proposals.job import list_photos
-from refdiff.proposals.opening import open_source, open_split_source, propose
+from refdiff.proposals.opening import open_source, propose
 from refdiff.proposals.settings import FileSettings, TruthSettings
 from refdiff.proposals.source import Photo
+from refdiff.proposals.split_opening import open_split_source
 from tests.proposals.rows import filters, make_split, regions
 
 Split = tuple[SplitLayout, Dataset, list[np.ndarray]]
