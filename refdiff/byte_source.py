@@ -82,7 +82,8 @@ class LocalFolder:
         sizes: dict[str, int | None] = {}
         for folder, folders, files in os.walk(self.folder, onerror=_refuse):
             here = Path(folder)
-            links = [name for name in folders if (here / name).is_symlink()]
+            with translate_read_errors(here):
+                links = [name for name in folders if (here / name).is_symlink()]
             for name in (*files, *links):
                 found = (here / name).relative_to(self.folder).as_posix()
                 sizes[found] = self.size(found)
