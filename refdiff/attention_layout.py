@@ -7,7 +7,7 @@ from typing import Any
 
 from refdiff.attention import MapKey
 from refdiff.byte_source import ByteSource
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, UnreadableError
 from refdiff.zarr_plan import METADATA
 
 ATTRIBUTE = "refdiff"
@@ -27,6 +27,7 @@ def read_attributes(source: ByteSource) -> dict[str, Any]:
     Raises:
         ArtifactMissingError: There is no store.
         StoreMismatchError: It is of another kind or version.
+        UnreadableError: It cannot be read now.
     """
     where = source.where
     if source.size(METADATA) is None:
@@ -35,6 +36,8 @@ def read_attributes(source: ByteSource) -> dict[str, Any]:
         metadata = json.loads(source.read(METADATA))
         if metadata["node_type"] != "group":
             raise ValueError("its node_type is no group")
+    except UnreadableError:
+        raise
     except (ValueError, LookupError, TypeError, OSError, RecursionError) as error:
         raise StoreMismatchError(f"{where}: is not a Zarr group ({error}); make it again") from error
     plain = metadata.get("attributes")

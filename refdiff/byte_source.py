@@ -10,7 +10,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError
+from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError, is_absent, translate_read_errors
 
 # Files are read whole by the tools; what is larger than this was not made by refdiff.
 MAX_FILE_BYTES = 1 << 30
@@ -19,7 +19,8 @@ MAX_FILE_BYTES = 1 << 30
 class ByteSource(Protocol):
     """Files of one store, by their names relative to it.
 
-    Reading raises `ShardCorruptError` for a file that is not there or cannot be read.
+    Reading raises `ShardCorruptError` for what is no regular file. One that is there and cannot be read is not damaged:
+    reading it, and asking for its size, raises another `StoreError`, of a local file `UnreadableError`.
 
     Attributes:
         where: The store, for messages.
@@ -31,12 +32,12 @@ class ByteSource(Protocol):
         """Size in bytes of every file, by name; None for what is no regular file.
 
         Raises:
-            StoreError: The store cannot be listed, or is not there.
+            StoreError: The store cannot be listed, or a file of it looked at, or it is not there.
         """
         ...
 
     def size(self, name: str) -> int | None:
-        """Bytes of a file; None where there is no regular file, for which nothing is raised."""
+        """Bytes of a file; None where there is no regular file."""
         ...
 
     def read(self, name: str) -> bytes:
@@ -74,12 +75,15 @@ class LocalFolder:
 
     def names(self) -> dict[str, int | None]:
         """See `ByteSource`."""
-        if not self.folder.is_dir():
+        with translate_read_errors(self.folder):
+            is_there = self.folder.is_dir()
+        if not is_there:
             raise ArtifactMissingError(f"{self.folder}: not there; expected the folder of a store; correct the path")
         sizes: dict[str, int | None] = {}
         for folder, folders, files in os.walk(self.folder, onerror=_refuse):
             here = Path(folder)
-            links = [name for name in folders if (here / name).is_symlink()]
+            with translate_read_errors(here):
+                links = [name for name in folders if (here / name).is_symlink()]
             for name in (*files, *links):
                 found = (here / name).relative_to(self.folder).as_posix()
                 sizes[found] = self.size(found)
@@ -87,9 +91,15 @@ class LocalFolder:
 
     def size(self, name: str) -> int | None:
         """See `ByteSource`."""
+        path = Path(self.where, name)
         try:
-            status = Path(self.where, name).stat()
-        except (OSError, ValueError):
+            with translate_read_errors(path):
+                status = path.stat()
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
+        except ValueError:  # a name that no file has
             return None
         return status.st_size if S_ISREG(status.st_mode) else None
 
@@ -120,12 +130,15 @@ class LocalFolder:
         """A file's handle."""
         path = f"{self.where}/{name}"
         try:
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                yield handle
-            finally:
-                os.close(handle)
+            with translate_read_errors(path):
+                handle = os.open(path, os.O_RDONLY)
+                try:
+                    yield handle
+                finally:
+                    os.close(handle)
         except OSError as error:
+            if not is_absent(error):
+                raise
             raise ShardCorruptError(f"{path}: cannot be read ({error.strerror}); see to it or make it again") from error
 
 

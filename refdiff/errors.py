@@ -4,7 +4,13 @@ A message reads `where: what is wrong; expected ..., got ...; what to do`, on on
 command with that line and exit code 2 (see `refdiff.command`), never with a traceback.
 """
 
-from collections.abc import Sequence
+import errno
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+# What an error says of a path itself: there is no such regular file.
+_ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
 
 
 class RefdiffError(Exception):
@@ -104,6 +110,13 @@ class ShardCorruptError(StoreError, OSError):
     """A shard's content does not have the digest or checksum recorded for it."""
 
 
+class UnreadableError(StoreError, OSError):
+    """A file cannot be read now: a permission, a disk, a network file system, the limit of open files.
+
+    That says nothing of its content, so nobody may take it for damaged or remove it.
+    """
+
+
 class ShardsFailedError(_ListError, StoreError):
     """Some shards of a store could not be computed; the others are done and kept.
 
@@ -129,6 +142,33 @@ class ArtifactMissingError(StoreError, FileNotFoundError):
     def __str__(self) -> str:
         """The message alone: FileNotFoundError would format it as an errno."""
         return _escape(str(self.args[0]))
+
+
+@contextmanager
+def translate_read_errors(where: Path | str) -> Iterator[None]:
+    """Turn what keeps a file from being read into one line.
+
+    Args:
+        where: The file; an error that names another one is of that.
+
+    Raises:
+        UnreadableError: It cannot be read now.
+        OSError: There is no such regular file (see `is_absent`), as it came.
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, RefdiffError) or is_absent(error):
+            raise
+        raise UnreadableError(
+            f"{error.filename or where}: cannot be read ({error.strerror or error}); correct its permissions or see "
+            "to its disk, and run the same command again"
+        ) from error
+
+
+def is_absent(error: OSError) -> bool:
+    """Whether an error says that there is no such regular file; any other says that it cannot be read now."""
+    return error.errno in _ABSENT
 
 
 def _escape(text: str) -> str:

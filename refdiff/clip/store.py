@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from refdiff.byte_source import LocalFolder
 from refdiff.clip.view_rows import ViewRows
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, translate_read_errors
 from refdiff.flat_rows import FlatRows
 from refdiff.store.fingerprint import digest_file
 from refdiff.store.manifest import METADATA, ClipAttributes, parse_clip
@@ -59,6 +59,7 @@ class ClipStore:
             ArtifactMissingError: It is not there.
             StoreMismatchError: It is something else.
             ShardCorruptError: A file of it is missing or has another size.
+            UnreadableError: A file of it cannot be read now.
         """
         try:
             content = (path / METADATA).read_bytes()
@@ -69,10 +70,11 @@ class ClipStore:
         attributes = parse_clip(content, f"{path / METADATA}")
         for name, entry in attributes.files.items():
             file = path / name
-            if not file.is_file() or file.stat().st_size != entry.bytes:
-                raise ShardCorruptError(f"{file}: missing or not {entry.bytes} bytes long; {_REPAIR}")
-            if file.name == METADATA and digest_file(file) != entry.sha256:
-                raise ShardCorruptError(f"{file}: is not what was recorded of it; {_REPAIR}")
+            with translate_read_errors(file):
+                if not file.is_file() or file.stat().st_size != entry.bytes:
+                    raise ShardCorruptError(f"{file}: missing or not {entry.bytes} bytes long; {_REPAIR}")
+                if file.name == METADATA and digest_file(file) != entry.sha256:
+                    raise ShardCorruptError(f"{file}: is not what was recorded of it; {_REPAIR}")
         return ClipStore(path, attributes)
 
     def sentence(self, expression_index: int) -> NDArray[np.float32]:

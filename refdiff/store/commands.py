@@ -13,7 +13,7 @@ def add_store_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPa
         "verify",
         help="read everything and name what is damaged",
         description="Read every file of a store, compare digests and chunk checksums, and name every file that is "
-        "damaged, missing or one too many. Exit code 0: whole; 1: not.",
+        "damaged, missing, unreadable or one too many. Exit code 0: whole; 1: not; 2: it cannot be judged.",
     )
     verify.add_argument("path", metavar="PATH", help=f"{_PATH}, or a .parquet table")
     verify.set_defaults(run=_verify)
@@ -25,7 +25,7 @@ def add_store_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPa
         "repair",
         help="drop what is damaged, so that `dvc repro` computes just that",
         description="Verify a store and drop what is damaged: from the store, from its work folder, and from DVC's "
-        "cache. The next `dvc repro` restores or computes just that.",
+        "cache. The next `dvc repro` restores or computes just that. As long as a file cannot be read, nothing goes.",
     )
     repair.add_argument("path", metavar="PATH", help="a store (.zarr folder) or a work folder below .work")
     repair.set_defaults(run=_repair)

@@ -37,7 +37,7 @@ def print_verification(path: str) -> None:
         return
     for line in describe_faults(store, faults):
         print(line)
-    print(f"{_count(len(faults), 'fault')}; `refdiff store repair {path}` drops what is damaged")
+    print(f"{_count(len(faults), 'fault')}; {_advise(path, faults)}")
     sys.exit(EXIT_DAMAGED)
 
 
@@ -92,6 +92,12 @@ def describe_faults(store: OpenedStore, faults: Sequence[Fault]) -> list[str]:
         about = f" ({concerns})" if concerns else ""
         lines.append(f"{fault.kind}: {store.source.where}/{fault.name}{about}: {fault.reason}")
     return lines
+
+
+def _advise(path: str, faults: Sequence[Fault]) -> str:
+    if any(fault.kind == Kind.UNREADABLE for fault in faults):
+        return "see to what cannot be read, then run this again: nobody knows whether it is damaged"
+    return f"`refdiff store repair {path}` drops what is damaged"
 
 
 def print_repair(where: Path, repair: Repair) -> None:

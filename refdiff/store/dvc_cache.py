@@ -8,6 +8,8 @@ import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from refdiff.errors import translate_read_errors
+
 
 def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
     """Objects of DVC's local cache that a stored output is made of.
@@ -43,23 +45,24 @@ def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
     return {}
 
 
-def drop_damaged(cached: Mapping[str, tuple[Path, str]], names: Collection[str]) -> list[Path]:
-    """Take damaged objects out of the cache; those that are what they are named by stay.
+def find_damaged(cached: Mapping[str, tuple[Path, str]], names: Collection[str]) -> list[Path]:
+    """Objects of the cache that are not what they are named by.
 
     Args:
         cached: As `find_cached` gives them.
         names: Which to look at.
 
-    Returns:
-        What was removed.
+    Raises:
+        UnreadableError: One is there and cannot be read.
     """
-    dropped = []
+    damaged = []
     for name in names:
         path, digest = cached.get(name, (None, ""))
-        if path is not None and path.is_file() and _md5(path) != digest:
-            path.unlink()
-            dropped.append(path)
-    return dropped
+        if path is not None:
+            with translate_read_errors(path):
+                if path.is_file() and _md5(path) != digest:
+                    damaged.append(path)
+    return damaged
 
 
 def _md5(path: Path) -> str:

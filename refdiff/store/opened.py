@@ -6,7 +6,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from refdiff.byte_source import ByteSource, LocalFolder
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, translate_read_errors
 from refdiff.store.manifest import METADATA, Manifest, ShardEntry, parse_facts, parse_manifest, parse_marker
 
 FACTS = "facts.json"
@@ -22,7 +22,7 @@ class OpenedStore:
         source: Its files.
         manifest: What they should be.
         names: Size of every file that is there; None for what is no regular file.
-        bad_markers: Records of a work folder that cannot be read; their shards count as not done.
+        bad_markers: Records of a work folder that are damaged; their shards count as not done.
         work: The work folder, when the store is still in one.
     """
 
@@ -48,7 +48,9 @@ def open_store(path: str) -> OpenedStore:
     if "://" in path:
         return _open_published(_open_remote(path))
     folder = Path(path)
-    if (folder / FACTS).is_file() and (folder / CONTENT).is_dir():
+    with translate_read_errors(folder):
+        is_work = (folder / FACTS).is_file() and (folder / CONTENT).is_dir()
+    if is_work:
         return open_work(folder)
     return _open_published(LocalFolder(folder))
 
@@ -57,13 +59,13 @@ def open_work(folder: Path) -> OpenedStore:
     """Open a work folder; its manifest is made of the records of its finished shards.
 
     Raises:
-        StoreMismatchError: Its facts are not readable.
-        StoreError: It cannot be read.
+        StoreMismatchError: Its facts are damaged.
+        StoreError: It, or a record of it, cannot be read.
     """
     facts = parse_facts(LocalFolder(folder).read(FACTS), str(folder / FACTS))
     shards: list[ShardEntry] = []
     bad: list[Path] = []
-    for marker in sorted((folder / MARKERS).glob("*.json")):
+    for marker in _list_markers(folder / MARKERS):
         try:
             shards.append(parse_marker(LocalFolder(folder).read(f"{MARKERS}/{marker.name}"), str(marker)))
         except (StoreMismatchError, ShardCorruptError):
@@ -71,6 +73,12 @@ def open_work(folder: Path) -> OpenedStore:
     source = LocalFolder(folder / CONTENT)
     manifest = Manifest(str(facts.get("stage", folder.parent.name)), facts, tuple(shards), {}, complete=False)
     return OpenedStore(source, manifest, source.names(), tuple(bad), folder)
+
+
+def _list_markers(done: Path) -> list[Path]:
+    with translate_read_errors(done):
+        # Not by glob, for which a folder that cannot be listed is empty.
+        return sorted(path for path in done.iterdir() if path.suffix == ".json") if done.is_dir() else []
 
 
 def _open_published(source: ByteSource) -> OpenedStore:

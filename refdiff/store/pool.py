@@ -81,7 +81,8 @@ class Pool:
                 if other == self.path or not mark.is_file() or not _is_complete(mark):
                     continue
                 mark.unlink()
-                if not any(mark.parent.glob("*.json")):
+                # A folder that cannot be listed raises here; glob would call it empty.
+                if not any(user.suffix == ".json" for user in mark.parent.iterdir()):
                     shutil.rmtree(other, ignore_errors=True)
 
     @contextmanager

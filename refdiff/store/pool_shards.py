@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from filelock import FileLock
 
-from refdiff.errors import ShardCorruptError
+from refdiff.errors import ShardCorruptError, is_absent, translate_read_errors
 from refdiff.store.fingerprint import digest_bytes, digest_file
 from refdiff.store.work import translate_write_errors
 from refdiff.whole_file import replacing
@@ -44,7 +45,9 @@ class PoolShards:
     name and keys that is itself named by its SHA-256, is written after it and renamed: what has no marker was never
     finished, and what was changed since does not have its name any more.
 
-    Finding is cheap and looks at markers only. `verify` and `read` compare a shard with its digest, once an object.
+    Finding is cheap and looks at markers only. `verify` and `read` compare a shard with its digest, once an object. A
+    file that is there and cannot be read (a lost permission, an error of the disk) is not taken for damaged: every
+    method but `write` raises `UnreadableError` for it, and removes nothing.
 
     Args:
         folder: Where they lie: a folder for each bucket.
@@ -105,10 +108,22 @@ class PoolShards:
         return {name: batch.column(name)[place.row] for name in self._columns.names}
 
     def verify(self, bucket: str) -> None:
-        """Compare a bucket's shards with their digests; what is damaged is taken away."""
-        for name in self._list(bucket):
-            if name.endswith(MARKER) and not self._is_whole((bucket, name)):
-                (self._folder / bucket / name).unlink(missing_ok=True)
+        """Compare a bucket's shards with their digests; what is damaged is taken away, under the bucket's lock.
+
+        Only where there is damage is the lock waited for; the caller must not have it.
+
+        Raises:
+            UnreadableError: A shard or marker cannot be read now.
+            StoreError: Something cannot be removed.
+        """
+        shards = [(bucket, name) for name in self._list(bucket) if name.endswith(MARKER)]
+        damaged = [shard for shard in shards if not self._is_whole(shard)]
+        if not damaged:
+            return
+        with translate_write_errors(self._folder / bucket), FileLock(self.lock(bucket)):
+            for shard in damaged:
+                if not self._is_whole(shard):  # another run may have written it again by now
+                    (self._folder / bucket / shard[1]).unlink(missing_ok=True)
 
     def sweep(self, bucket: str) -> None:
         """Remove what nobody will use, as a killed process leaves it; the caller has the bucket's lock."""
@@ -121,9 +136,10 @@ class PoolShards:
                     (self._folder / bucket / name).unlink(missing_ok=True)
 
     def _list(self, bucket: str) -> frozenset[str]:
-        with translate_write_errors(self._folder / bucket):
+        folder = self._folder / bucket
+        with translate_write_errors(folder), translate_read_errors(folder):
             try:
-                return frozenset(path.name for path in (self._folder / bucket).iterdir())
+                return frozenset(path.name for path in folder.iterdir())
             except FileNotFoundError:
                 return frozenset()
 
@@ -145,15 +161,25 @@ class PoolShards:
     def _marker(self, bucket: str, name: str) -> tuple[str, _Keys] | None:
         """Which shard a marker is of, and its keys; None where it is not what it was when it was written."""
         if name not in self._markers:
+            content = self._read_marker(bucket, name)
             try:
-                content = (self._folder / bucket / name).read_bytes()
-                if digest_bytes(content) + MARKER != name:
+                if content is None or digest_bytes(content) + MARKER != name:
                     return None
                 plain = json.loads(content)
                 self._markers[name] = str(plain["file"]), tuple(tuple(map(str, keys)) for keys in plain["keys"])
-            except (OSError, ValueError, KeyError, TypeError, RecursionError):
+            except (ValueError, KeyError, TypeError, RecursionError):
                 return None
         return self._markers[name]
+
+    def _read_marker(self, bucket: str, name: str) -> bytes | None:
+        path = self._folder / bucket / name
+        try:
+            with translate_read_errors(path):
+                return path.read_bytes()
+        except OSError as error:
+            if is_absent(error):
+                return None
+            raise
 
     def _is_whole(self, shard: _Shard) -> bool:
         """Whether a shard has its digest, and the rows that its marker says. Only then is it read as Arrow."""
@@ -164,22 +190,32 @@ class PoolShards:
             digest, keys = marker
             path = self._folder / shard[0] / f"{digest}{DATA}"
             try:
-                if digest_file(path) != digest:
-                    return False
-                with pa.memory_map(str(path)) as file, pa.ipc.open_file(file) as reader:
-                    found = [reader.get_batch(batch).num_rows for batch in range(reader.num_record_batches)]
-                    if reader.schema != self._columns or found != [len(photo) for photo in keys]:
+                with translate_read_errors(path):
+                    if digest_file(path) != digest or not self._holds(path, [len(photo) for photo in keys]):
                         return False
-            except (OSError, pa.ArrowException):
-                return False
+            except OSError as error:
+                if is_absent(error):
+                    return False
+                raise
             self._whole.add(shard)
         return True
+
+    def _holds(self, path: Path, rows: Sequence[int]) -> bool:
+        """Whether a file is one of Arrow with the columns, and as many rows in each of its batches."""
+        with pa.memory_map(str(path)) as file:
+            try:
+                with pa.ipc.open_file(file) as reader:
+                    found = [reader.get_batch(batch).num_rows for batch in range(reader.num_record_batches)]
+                    return reader.schema == self._columns and found == list(rows)
+            except (OSError, pa.ArrowException):  # of what is in it: it is mapped already
+                return False
 
     def _reader(self, shard: _Shard) -> Any:
         """The open shard, which was found whole."""
         if shard not in self._open:
             path = self._folder / shard[0] / f"{self._markers[shard[1]][0]}{DATA}"
-            self._open[shard] = pa.ipc.open_file(pa.memory_map(str(path)))
+            with translate_read_errors(path):
+                self._open[shard] = pa.ipc.open_file(pa.memory_map(str(path)))
             if len(self._open) > OPEN_SHARDS:
                 self._open.popitem(last=False)
         self._open.move_to_end(shard)

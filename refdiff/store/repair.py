@@ -3,6 +3,8 @@
 A published file may be one file with the work folder's and with an object of DVC's cache (hard links), or a symbolic
 link to that object. So nothing is ever written here: names are removed, and each copy that is damaged by its own digest
 goes by its own name.
+
+Whoever repairs has read everything first: as long as one file is there and cannot be read, nothing goes.
 """
 
 from collections.abc import Sequence
@@ -10,8 +12,8 @@ from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from refdiff.errors import StoreError
-from refdiff.store.dvc_cache import drop_damaged, find_cached
+from refdiff.errors import StoreError, UnreadableError, translate_read_errors
+from refdiff.store.dvc_cache import find_cached, find_damaged
 from refdiff.store.hold import hold_folder
 from refdiff.store.manifest import ATTENTION, METADATA, ShardEntry
 from refdiff.store.opened import CONTENT, MARKERS, OpenedStore, open_work
@@ -46,10 +48,12 @@ def repair_store(store: OpenedStore, faults: Sequence[Fault]) -> Repair:
 
     Raises:
         StoreError: It lies in a bucket, is being worked on, or something cannot be removed.
+        UnreadableError: Something cannot be read, so that nobody knows whether it is damaged; nothing was removed.
     """
+    _refuse_unreadable(store, faults)
     if store.work is not None:
         with translate_write_errors(store.work), hold_folder(store.work, wait=False):
-            dropped = _drop_from_work(open_work(store.work))
+            dropped = _drop(_find_damaged_work(open_work(store.work)))
             return Repair((), tuple(dropped), (), len(open_work(store.work).manifest.shards))
     if "://" in store.source.where:
         raise StoreError(f"{store.source.where}: is remote; repair the copy that `dvc push` sends, and push again")
@@ -58,25 +62,47 @@ def repair_store(store: OpenedStore, faults: Sequence[Fault]) -> Repair:
         return Repair((), (), (), len(store.manifest.shards))
     work = _find_work(folder, store)
     with translate_write_errors(folder), hold_folder(work, wait=False) if work else nullcontext():
+        cache = _find_damaged_objects(folder, faults)
         from_work: list[Path] = []
         kept = None
         if work is not None:
             _adopt(work, store, faults)
-            from_work = _drop_from_work(open_work(work))
+            from_work = _drop(_find_damaged_work(open_work(work)))
             kept = len(open_work(work).manifest.shards)
-        return drop_published(folder, faults, from_work, kept)
+        return Repair(_drop_published(folder, faults), tuple(from_work), tuple(_drop(cache)), kept)
 
 
-def drop_published(folder: Path, faults: Sequence[Fault], work: Sequence[Path] = (), kept: int | None = None) -> Repair:
+def drop_published(folder: Path, faults: Sequence[Fault]) -> Repair:
     """Take damaged files out of a published store, and damaged objects of its files out of DVC's cache.
 
     Args:
         folder: The store.
-        faults: What is wrong with it.
-        work: What was taken out of the work folder, for the account.
-        kept: Shards that the work folder has whole, for the account.
+        faults: What is wrong with it; none of it unreadable.
+
+    Raises:
+        StoreError: Something cannot be removed.
+        UnreadableError: An object of the cache cannot be read; nothing was removed.
     """
-    cache = drop_damaged(find_cached(folder), ["", *(fault.name for fault in faults)])
+    with translate_write_errors(folder):
+        cache = _find_damaged_objects(folder, faults)
+        return Repair(_drop_published(folder, faults), (), tuple(_drop(cache)), None)
+
+
+def _refuse_unreadable(store: OpenedStore, faults: Sequence[Fault]) -> None:
+    unreadable = [fault for fault in faults if fault.kind == Kind.UNREADABLE]
+    if unreadable:
+        more = f" and {len(unreadable) - 1} more" if len(unreadable) > 1 else ""
+        raise UnreadableError(
+            f"{store.source.where}/{unreadable[0].name}{more}: {unreadable[0].reason}; nothing was removed"
+        )
+
+
+def _find_damaged_objects(folder: Path, faults: Sequence[Fault]) -> list[Path]:
+    with translate_read_errors(folder):
+        return find_damaged(find_cached(folder), ["", *(fault.name for fault in faults)])
+
+
+def _drop_published(folder: Path, faults: Sequence[Fault]) -> tuple[Path, ...]:
     # What is missing by name may lie behind a folder that is a link, and is then not the store's.
     removed = [folder / fault.name for fault in faults if fault.kind != Kind.MISSING]
     for path in removed:
@@ -85,7 +111,7 @@ def drop_published(folder: Path, faults: Sequence[Fault], work: Sequence[Path] =
         # DVC looks at what is there; without its metadata the store counts as changed in any case.
         (folder / METADATA).unlink()
         removed = [folder / METADATA]
-    return Repair(tuple(removed), tuple(work), tuple(cache), kept)
+    return tuple(removed)
 
 
 def _find_work(folder: Path, store: OpenedStore) -> Path | None:
@@ -123,19 +149,26 @@ def _adopt(work: Path, store: OpenedStore, faults: Sequence[Fault]) -> None:
         write_json(marker, shard.model_dump(exclude_none=True))
 
 
-def _drop_from_work(store: OpenedStore) -> list[Path]:
-    """Remove the damaged files and records of a work folder that this process holds."""
+def _find_damaged_work(store: OpenedStore) -> list[Path]:
+    """The damaged files and records of a work folder that this process holds."""
     assert store.work is not None
     root = store.work
     shards: dict[int, ShardEntry] = {shard.index: shard for shard in store.manifest.shards}
-    dropped = list(store.bad_markers)
-    for fault in verify_store(store):
+    damaged = list(store.bad_markers)
+    faults = verify_store(store)
+    _refuse_unreadable(store, faults)
+    for fault in faults:
         if fault.kind != Kind.MISSING and not fault.name.startswith("../"):
-            dropped.append(root / CONTENT / fault.name)
+            damaged.append(root / CONTENT / fault.name)
         if fault.shard in shards:
-            dropped.append(root / MARKERS / f"{fault.shard:06d}.json")
+            damaged.append(root / MARKERS / f"{fault.shard:06d}.json")
+    return damaged
+
+
+def _drop(paths: Sequence[Path]) -> list[Path]:
+    """Remove names; those that were there."""
     gone = []
-    for path in dict.fromkeys(dropped):
+    for path in dict.fromkeys(paths):
         if path.is_symlink() or path.is_file():
             path.unlink()
             gone.append(path)

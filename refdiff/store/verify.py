@@ -7,7 +7,7 @@ from enum import StrEnum
 from math import prod
 
 from refdiff.byte_source import MAX_FILE_BYTES
-from refdiff.errors import ShardCorruptError, StoreMismatchError
+from refdiff.errors import ShardCorruptError, StoreMismatchError, UnreadableError
 from refdiff.store.arrays import ArrayMetadata, decode_file, parse_array
 from refdiff.store.fingerprint import digest_bytes
 from refdiff.store.manifest import METADATA, FileEntry, array_of
@@ -22,10 +22,15 @@ Report = Callable[[int, int], None]
 
 
 class Kind(StrEnum):
-    """What is wrong with a file."""
+    """What is wrong with a file.
+
+    One that is there and cannot be read (a lost permission, an error of the disk) is unreadable and not damaged: nobody
+    knows what is in it.
+    """
 
     DAMAGED = "damaged"
     MISSING = "missing"
+    UNREADABLE = "unreadable"
     SURPLUS = "surplus"
 
 
@@ -55,10 +60,13 @@ def verify_store(store: OpenedStore, report: Report = lambda _done, _total: None
 
     Returns:
         What is wrong, in the order of the store's records; nothing when all is well.
+
+    Raises:
+        StoreError: The server of a remote store cannot be reached or refuses.
     """
     recorded = list(store.manifest.files())
     arrays = _Arrays(store)
-    faults = [_unreadable_marker(marker.name) for marker in store.bad_markers]
+    faults = [_bad_marker(marker.name) for marker in store.bad_markers]
     for done, (name, entry, shard) in enumerate(recorded):
         report(done, len(recorded))
         fault = _check_file(store, arrays, name, entry, shard)
@@ -70,9 +78,14 @@ def verify_store(store: OpenedStore, report: Report = lambda _done, _total: None
 
 
 class _Arrays:
-    """Metadata of a store's arrays, parsed once each."""
+    """Metadata of a store's arrays, parsed once each.
+
+    Attributes:
+        unreadable: For each array whose metadata cannot be read now, why.
+    """
 
     def __init__(self, store: OpenedStore) -> None:
+        self.unreadable: dict[str, str] = {}
         self._store = store
         self._known: dict[str, tuple[bytes, ArrayMetadata] | None] = {}
 
@@ -89,6 +102,9 @@ class _Arrays:
         try:
             content = self._store.source.read(name)
             return content, parse_array(content, name)
+        except UnreadableError as error:
+            self.unreadable[array] = _reason(self._store, name, error)
+            return None
         except (ShardCorruptError, StoreMismatchError):
             return None
 
@@ -110,6 +126,8 @@ def _check_file(store: OpenedStore, arrays: _Arrays, name: str, entry: FileEntry
         return fault
     try:
         content = store.source.read(name)
+    except UnreadableError as error:
+        return Fault(Kind.UNREADABLE, name, shard, _reason(store, name, error))
     except ShardCorruptError as error:
         return Fault(Kind.DAMAGED, name, shard, str(error))
     if digest_bytes(content) != entry.sha256:
@@ -150,8 +168,10 @@ def _find_unrecorded(store: OpenedStore, arrays: _Arrays, recorded: set[str]) ->
             yield Fault(Kind.SURPLUS, name, None, "was left by a run that was killed")
         elif store.manifest.complete:
             yield Fault(Kind.SURPLUS, name, None, "belongs to no shard")
-        elif name.endswith(f"/{METADATA}") and arrays.get(name.removesuffix(f"/{METADATA}")) is None:
-            yield Fault(Kind.DAMAGED, name, None, "describes no array of refdiff")
+        elif name.endswith(f"/{METADATA}") and arrays.get(array := name.removesuffix(f"/{METADATA}")) is None:
+            unreadable = arrays.unreadable.get(array)
+            kind = Kind.DAMAGED if unreadable is None else Kind.UNREADABLE
+            yield Fault(kind, name, None, unreadable or "describes no array of refdiff")
 
 
 def _find_gaps(store: OpenedStore, arrays: _Arrays) -> Iterator[Fault]:
@@ -170,6 +190,10 @@ def _find_gaps(store: OpenedStore, arrays: _Arrays) -> Iterator[Fault]:
             yield Fault(Kind.MISSING, f"{array}/c", None, reason)
 
 
-def _unreadable_marker(name: str) -> Fault:
+def _reason(store: OpenedStore, name: str, error: UnreadableError) -> str:
+    return str(error).removeprefix(f"{store.source.where}/{name}: ")
+
+
+def _bad_marker(name: str) -> Fault:
     shard = int(name.removesuffix(".json")) if name.removesuffix(".json").isdecimal() else None
-    return Fault(Kind.DAMAGED, f"../done/{name}", shard, "the record of a finished shard is not readable")
+    return Fault(Kind.DAMAGED, f"../done/{name}", shard, "the record of a finished shard is none")

@@ -23,6 +23,7 @@ from refdiff.proposals.source import Photo
 from stages.propose_masks import main
 from tests.proposals.many_photos import make_photos, make_split, start_stage, worker_pids, write_params
 from tests.proposals.rows import regions
+from tests.unprivileged import contents, run_bound
 
 PHOTOS = range(40)
 FIRST = 8  # photos that are done when a run is disturbed
@@ -216,4 +217,23 @@ def test_two_splits_at_the_same_time_share_their_photos(tmp_path: Path, whole: b
     markers = [json.loads(path.read_text()) for path in (tmp_path / ".work").glob("pool/*/*/photos/*/*.json")]
     keys = [key for marker in markers for photo in marker["keys"] for key in photo]
     assert len(keys) == len(set(keys)) == len(PHOTOS)
+    assert layout.proposals("regions").read_bytes() == whole
+
+
+@pytest.mark.parametrize("suffix", [".arrow", ".json"])
+def test_masks_that_cannot_be_read_are_kept(tmp_path: Path, whole: bytes, run: Run, suffix: str) -> None:
+    layout, pool = _project(tmp_path), tmp_path / ".work/pool/propose_masks"
+    run(tmp_path, "val")
+    (photos,) = pool.glob("*/photos")
+    before = contents(photos)
+    file = next(photos.glob(f"*/*{suffix}"))
+    file.chmod(0o000)
+    ended = run_bound(tmp_path, "-m", "stages.propose_masks", "val", "regions")
+    file.chmod(0o644)
+    assert ended.returncode == 2, ended
+    message = ended.stderr.splitlines()[-1]  # the one before is the progress
+    assert re.fullmatch(rf"error: .*/{file.name}: cannot be read \(Permission denied\); correct .*", message)
+    assert "Traceback" not in ended.stderr
+    assert contents(photos) == before
+    assert run(tmp_path, "val") == 0
     assert layout.proposals("regions").read_bytes() == whole
