@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refdiff.errors import RefdiffError, StoreError
+from refdiff.errors import RefdiffError, StoreError, UnreadableError, translate_read_errors
 from refdiff.store.fingerprint import digest_facts, digest_file
 from refdiff.store.hold import LOCK, SETUP_LOCK, hold_folder, lock_for_setup, share_folder
 from refdiff.whole_file import replacing
@@ -259,14 +259,14 @@ def read_marker(marker: Path) -> ShardRecord | None:
     """What a marker says; None when there is none, or it is damaged.
 
     Raises:
-        StoreError: It is there and cannot be read, which says nothing of what it holds.
+        UnreadableError: It is there and cannot be read, which says nothing of what it holds.
     """
     try:
         with translate_read_errors(marker):
             return ShardRecord.from_plain(json.loads(marker.read_bytes()))
-    except (FileNotFoundError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-        if isinstance(error, StoreError):
-            raise
+    except UnreadableError:
+        raise
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
 
 
@@ -301,26 +301,6 @@ def translate_write_errors(where: Path) -> Iterator[None]:
         raise StoreError(
             f"{error.filename or where}: cannot be written ({error.strerror or error}); finished shards are kept, "
             "make room or correct the permissions and run the same command again"
-        ) from error
-
-
-@contextmanager
-def translate_read_errors(where: Path) -> Iterator[None]:
-    """Turn a file that cannot be read into one line; one that is not there is left to the caller.
-
-    Raises:
-        StoreError: Something in the block could not be read.
-    """
-    try:
-        yield
-    except FileNotFoundError:
-        raise
-    except OSError as error:
-        if isinstance(error, RefdiffError):
-            raise
-        raise StoreError(
-            f"{error.filename or where}: cannot be read ({error.strerror or error}); nothing was dropped, correct its "
-            "permissions and run the same command again"
         ) from error
 
 

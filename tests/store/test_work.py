@@ -165,7 +165,7 @@ def test_what_cannot_be_read_is_said_and_stays(tmp_path: Path, place: Any, name:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
 
     monkeypatch.setattr(place, name, refuse)
-    with pytest.raises(StoreError, match=r"cannot be read \(Permission denied\); nothing was dropped"):
+    with pytest.raises(StoreError, match=r"cannot be read \(Permission denied\); correct its permissions"):
         work.finished()
     monkeypatch.undo()
     assert sorted(work.finished()) == [0]
@@ -175,7 +175,7 @@ def test_a_folder_in_a_markers_place_is_one_line(tmp_path: Path):
     work = make_work(tmp_path)
     with work.hold():
         work.marker(0).mkdir()
-        with pytest.raises(StoreError, match=r"000000\.json: cannot be read \(Is a directory\)"):
+        with pytest.raises(StoreError, match=r"000000\.json: cannot be written \(Is a directory\)"):
             work.finished()
 
 
