@@ -153,9 +153,12 @@ def test_pooled_masks_score_as_full_size_masks(seed: int, height: int, width: in
     runs = decode_runs(encode_masks(masks), height, width)
     heat = heat_map(maps, [2], PAPER, frame)
     full = attention_contrast(heat, masks)
-    np.testing.assert_allclose(
-        pooled_contrasts(grid[None], pool_masks(runs, frame, 8, 8, "bilinear")), [full], atol=1e-5
-    )
+    pooled = pooled_contrasts(grid[None], pool_masks(runs, frame, 8, 8, "bilinear"))
+    # Pooled masks are single precision, and what lies outside one is the whole less its inside: of the last few pixels
+    # of a photo, the mean has the rounding of the others' sum.
+    inside = masks.sum(axis=(1, 2))
+    share = height * width / np.minimum(inside, height * width - inside)
+    assert (np.abs(pooled[0] - full) <= 1e-6 * share).all()
     np.testing.assert_allclose(runs_contrast(heat, runs), full, atol=1e-6)
 
 

@@ -11,6 +11,7 @@ from PIL import Image, ImageOps
 
 from refdiff.errors import ImageError
 from refdiff.photo import MAX_PIXELS, decode_photo, orient, read_photo
+from tests.fuzzing import count_examples
 
 ORIENTATION = 0x0112
 
@@ -195,7 +196,7 @@ def test_integers_beyond_16_bits_are_refused() -> None:
         decode_photo(data, "x", MAX_PIXELS)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(300), deadline=None)
 @given(
     st.sampled_from(["PNG", "JPEG", "GIF", "TIFF", "WEBP", "BMP"]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=8),

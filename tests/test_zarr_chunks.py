@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import zarr
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
@@ -17,6 +17,7 @@ from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 from refdiff.byte_source import LocalFolder
 from refdiff.errors import ShardCorruptError, StoreMismatchError
 from refdiff.zarr_chunks import ChunkReader
+from tests.fuzzing import count_examples
 
 SHAPE, INNER, SHARD = (5, 4, 3), (2, 2, 3), (4, 4, 3)
 
@@ -76,6 +77,7 @@ def test_chunks_without_shards(tmp_path: Path) -> None:
     np.testing.assert_array_equal(reader.read_chunk(2, 0), values[6:])
 
 
+@settings(max_examples=count_examples())
 @given(
     place=st.floats(0, 1, exclude_max=True),
     bit=st.integers(0, 7),

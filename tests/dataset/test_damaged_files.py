@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from refdiff.dataset.prepare import prepare_dataset
 from refdiff.errors import RefdiffError
 from tests.dataset.folder import MiniFolder, box_polygon, make_folder, shipped_settings, split_row
+from tests.fuzzing import count_examples
 
 json_values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=6) | st.just(10**400),
@@ -57,7 +58,7 @@ def run(folder: MiniFolder, on_fault: str, **row: object) -> None:
         json.dumps(dataset.meta).encode()
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=6), json_values, faults)
 def test_values_of_instances(folder: MiniFolder, steps: list[int], new: object, on_fault: str) -> None:
     folder.write()
@@ -66,7 +67,7 @@ def test_values_of_instances(folder: MiniFolder, steps: list[int], new: object, 
     run(folder, on_fault)
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=5), json_values, faults)
 def test_values_of_grefcocos_refs(folder: MiniFolder, steps: list[int], new: object, on_fault: str) -> None:
     folder.write()
@@ -75,7 +76,7 @@ def test_values_of_grefcocos_refs(folder: MiniFolder, steps: list[int], new: obj
     run(folder, on_fault, format="grefcoco")
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(st.sampled_from(["refs(unc).p", "instances.json"]), byte_changes, faults)
 def test_bytes_of_refer_files(folder: MiniFolder, name: str, changes: list[tuple[float, int]], on_fault: str) -> None:
     folder.write()
@@ -92,7 +93,7 @@ LINES = [
 ]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=count_examples(80), deadline=None)
 @given(st.lists(st.integers(0, 30), min_size=1, max_size=4), json_values, byte_changes | st.just([]), faults)
 def test_lines_of_jsonl(
     folder: MiniFolder, steps: list[int], new: object, changes: list[tuple[float, int]], on_fault: str

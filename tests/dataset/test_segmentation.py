@@ -13,6 +13,7 @@ from refdiff.dataset.segmentation import declared_size, draw_segmentation, read_
 from refdiff.dataset.settings import OverlapRule
 from refdiff.errors import ImageError, MaskError
 from tests.dataset.folder import box_polygon, compressed_code, plain_code, rectangle
+from tests.fuzzing import count_examples
 
 HEIGHT, WIDTH = 20, 30
 
@@ -26,7 +27,7 @@ def draw(segmentation: object, rule: OverlapRule = "union") -> np.ndarray:
     return draw_segmentation(segmentation, HEIGHT, WIDTH, rule)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=count_examples(150), deadline=None)
 @given(polygons)
 def test_polygons_are_drawn_as_pycocotools_does(segmentation: Any) -> None:
     codes = coco.frPyObjects(segmentation, HEIGHT, WIDTH)
@@ -36,7 +37,7 @@ def test_polygons_are_drawn_as_pycocotools_does(segmentation: Any) -> None:
     assert np.array_equal(draw(segmentation, "even_odd"), covered % 2 == 1)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=count_examples(100), deadline=None)
 @given(arrays(np.bool_, array_shapes(min_dims=2, max_dims=2, min_side=1, max_side=15)))
 def test_run_length_codes_of_every_kind_are_the_same_mask(mask: Any) -> None:
     height, width = mask.shape
@@ -139,7 +140,7 @@ junk = st.recursive(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(300), deadline=None)
 @given(junk | st.lists(st.lists(st.floats() | st.integers(), min_size=6, max_size=6), min_size=1, max_size=3))
 def test_any_json_is_drawn_or_refused(segmentation: object) -> None:
     try:

@@ -15,6 +15,7 @@ from refdiff.dataset import unpickle
 from refdiff.dataset.unpickle import as_text, load_plain, loads_plain, scan
 from refdiff.errors import DatasetError, HostilePickleError, RefdiffError
 from tests.dataset.python2_pickle import dump_python2
+from tests.fuzzing import count_examples
 
 REFS = [
     {"ref_id": 1, "file_name": "a_1.jpg", "sentences": [{"sent": "the dog", "raw": "the dög", "sent_id": 7}]},
@@ -171,7 +172,7 @@ def test_plain_content_is_read_in_every_protocol(protocol: int) -> None:
     assert loads_plain(pickle.dumps(refs, protocol=protocol), "x.p") == refs
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=count_examples(200), deadline=None)
 @given(plain, st.sampled_from([4, 5]))
 def test_any_plain_content_is_read(value: object, protocol: int) -> None:
     assert loads_plain(pickle.dumps(value, protocol=protocol), "x.p") == value
@@ -229,7 +230,7 @@ def test_a_missing_pickle_is_named(tmp_path: Path) -> None:
         load_plain(tmp_path)
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=count_examples(400), deadline=None)
 @given(
     st.sampled_from([pickle.dumps(REFS, protocol=4), *DAMAGED]),
     st.lists(st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 255)), min_size=1, max_size=6),
@@ -245,7 +246,7 @@ def test_damaged_pickles_are_read_or_refused(data: bytes, changes: list[tuple[fl
         assert "x.p" in str(error)  # noqa: PT017 - which damage is harmless is not known beforehand
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=count_examples(300), deadline=None)
 @given(st.binary(max_size=60))
 def test_any_bytes_are_read_or_refused(data: bytes) -> None:
     try:

@@ -109,7 +109,7 @@ def test_one_token_more_within_the_padding_keeps_the_other_shards(layout: SplitL
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"store": {**SECTION["store"], "compression_level": 2}}])
 def test_other_parameters_take_nothing_over(layout: SplitLayout, changes: dict[str, Any]) -> None:
     assert extract(layout, **changes).computed == SHARDS
-    assert len(list(layout.root.glob(".work/*/*"))) == 1, "the older folder is gone"
+    assert len(list(layout.root.glob(".work/*/*/content"))) == 1, "what the older folder held is gone"
 
 
 def test_a_killed_run_serves_after_an_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,14 @@ from refdiff.proposals.file import open_file
 from refdiff.proposals.settings import FileSettings
 from refdiff.proposals.source import Photo
 from refdiff.proposals.tables import PROPOSALS, read_proposals, write_proposals
+from tests.fuzzing import count_examples
 from tests.proposals.rows import boxes
 
 MANY = settings(
-    max_examples=100,
+    max_examples=count_examples(100),
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow, HealthCheck.data_too_large],
 )
-SOME = settings(MANY, max_examples=50)
+SOME = settings(MANY, max_examples=count_examples(50))
 IDS = ["7", "8"]
 PHOTO = Photo("7", 6, 8)
 

@@ -1,6 +1,5 @@
 """Tables from strangers: whatever their cells say, what reads them refuses in one line or works with what is there."""
 
-import os
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
@@ -29,11 +28,12 @@ from refdiff.report.gather import gather_report, read_rows
 from refdiff.report.page import render_page
 from refdiff.report.settings import RenderReportSettings
 from tests.fusion.rows import make_method
+from tests.fuzzing import count_examples
 from tests.report.small_project import METHODS, REPORT, make_project
 from tests.store.hostile import try_bent
 from tests.test_heat import PAPER
 
-EXAMPLES = int(os.environ.get("REFDIFF_FUZZ_EXAMPLES", "50"))
+EXAMPLES = count_examples()
 RULE = EvaluateMasksSettings(
     unit="expression", comparison=">=", precision_at=(0.5, 0.6, 0.7, 0.8, 0.9), histogram_bins=4
 )

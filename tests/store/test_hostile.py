@@ -14,11 +14,12 @@ from refdiff.errors import RefdiffError
 from refdiff.store.manifest import check_name, parse_marker
 from refdiff.store.opened import open_store
 from refdiff.store.verify import Kind, verify_store
+from tests.fuzzing import count_examples
 from tests.store.hostile import inspect, read_attention, read_embeddings, try_bent
 from tests.store.toy_embeddings import make_embeddings
 from tests.store.toy_project import SHARD
 
-EXAMPLES = int(os.environ.get("REFDIFF_FUZZ_EXAMPLES", "50"))
+EXAMPLES = count_examples()
 EMBEDDINGS_METADATA = [*["zarr.json"] * 2, *(f"{name}/zarr.json" for name in ("local", "local_start", "proposals"))]
 FUZZED = settings(
     max_examples=EXAMPLES,

@@ -1,6 +1,5 @@
 """Damaged pools: what is read afterwards is right, or refused in one line; mostly it is computed again."""
 
-import os
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -15,10 +14,11 @@ from refdiff.store.fingerprint import digest_bytes
 from refdiff.store.photo_batches import FILE, PhotoBatches, read_tasks
 from refdiff.store.pool import Pool
 from refdiff.store.pool_shards import PoolShards
+from tests.fuzzing import count_examples
 from tests.store.hostile import RAW, bent
 from tests.store.toy_photos import COLUMNS, check_items, fill, make_pool, make_tasks
 
-EXAMPLES = int(os.environ.get("REFDIFF_FUZZ_EXAMPLES", "50"))
+EXAMPLES = count_examples()
 FUZZED = settings(
     max_examples=EXAMPLES,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],

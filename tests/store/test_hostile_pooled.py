@@ -1,6 +1,5 @@
 """Stores of pooled masks from strangers: refused in one line, or read as they are."""
 
-import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -16,10 +15,11 @@ from refdiff.pool_masks import Grid, write_pooled
 from refdiff.pooled_store import PooledStore
 from refdiff.proposals.tables import read_proposals
 from tests.fusion.small_split import make_split
+from tests.fuzzing import count_examples
 from tests.store.hostile import bent
 from tests.test_heat import PAPER
 
-EXAMPLES = int(os.environ.get("REFDIFF_FUZZ_EXAMPLES", "50"))
+EXAMPLES = count_examples()
 SIZE = (8, 8)
 NAME = "letterbox_8x8"
 
