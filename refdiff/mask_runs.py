@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
-from refdiff.rle import mask_runs
+from refdiff.rle import check_coverage, read_runs
 
 
 @dataclass(frozen=True, slots=True)
 class MaskRuns:
-    """Runs of n masks; a run is a stretch of mask pixels in column-major order.
+    """Runs of n masks; a run is a stretch of mask pixels in column-major order, and may be empty.
 
     Attributes:
         height: Photo height.
@@ -38,20 +38,13 @@ def decode_runs(counts: Sequence[bytes], height: int, width: int) -> MaskRuns:
     Raises:
         MaskError: A code does not decode to `height` x `width`.
     """
-    starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for index, code in enumerate(counts):
-        bounds = np.cumsum(mask_runs(code))
-        if bounds[-1] != height * width:
-            raise MaskError(
-                f"mask {index}: run-length code covers {bounds[-1]} pixels; "
-                f"expected {height} x {width} = {height * width}"
-            )
-        ends.append(bounds[1::2])
-        starts.append(bounds[0::2][: len(ends[-1])])
-    owner = np.repeat(np.arange(len(counts)), [len(part) for part in ends[1:]])
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    area = np.bincount(owner, weights=end - start, minlength=len(counts)).astype(np.int64)
-    return MaskRuns(height, width, start, end, owner, area)
+    codes = read_runs(counts)
+    check_coverage(codes, height, width)
+    owner = np.repeat(np.arange(len(counts)), codes.counts)
+    end = np.cumsum(codes.pairs).reshape(-1, 2)[:, 1] - owner * (height * width)
+    inside = codes.pairs[:, 1]
+    area = np.add.reduceat(inside, codes.first) if len(counts) else np.zeros(0, np.int64)
+    return MaskRuns(height, width, end - inside, end, owner, area)
 
 
 def run_sums(runs: MaskRuns, values: NDArray[np.floating]) -> NDArray[np.float64]:
