@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from refdiff.geometry import SquareFrame
 from refdiff.heat import grid_levels, level_factor, photo_heat
-from refdiff.mask_runs import MaskRuns, RunCuts, cut_runs, level_sums, run_sums
+from refdiff.mask_runs import MaskRuns, level_sums, run_sums
 from refdiff.proposals.tables import ProposalTable
 from refdiff.readout import ReadoutSettings
 
@@ -32,29 +32,11 @@ class HeatSums:
     factor: float
 
 
-@dataclass(frozen=True, slots=True)
-class SummedMasks:
-    """Masks of a photo, made ready for many sums by `prepare_masks`.
-
-    Attributes:
-        runs: The masks.
-        cuts: Theirs.
-    """
-
-    runs: MaskRuns
-    cuts: RunCuts
-
-
-def prepare_masks(runs: MaskRuns) -> SummedMasks:
-    """Masks made ready for sums."""
-    return SummedMasks(runs, cut_runs(runs))
-
-
 def sum_heats(
     grids: NDArray[np.float64],
     readout: ReadoutSettings,
     frame: SquareFrame,
-    masks: Sequence[Sequence[SummedMasks]],
+    masks: Sequence[Sequence[MaskRuns]],
 ) -> list[list[HeatSums]]:
     """Sums of heats on one photo, each brought to the photo's size once.
 
@@ -78,12 +60,12 @@ def sum_heats(
     else:
         for grid, stacks in zip(grids, masks, strict=True):
             heat = photo_heat(grid, readout, frame)
-            sums.append([HeatSums(run_sums(each.runs, heat), _total(heat), 1.0) for each in stacks])
+            sums.append([HeatSums(run_sums(each, heat), _total(heat), 1.0) for each in stacks])
     return sums
 
 
-def _sum_levels(levels: NDArray[np.int16], factor: float, masks: SummedMasks) -> HeatSums:
-    inside, total = level_sums(masks.runs, masks.cuts, levels)
+def _sum_levels(levels: NDArray[np.int16], factor: float, runs: MaskRuns) -> HeatSums:
+    inside, total = level_sums(runs, levels)
     return HeatSums(inside.astype(np.float64), float(total), factor)
 
 

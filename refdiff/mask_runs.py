@@ -65,54 +65,26 @@ def run_sums(runs: MaskRuns, values: NDArray[np.floating]) -> NDArray[np.float64
     return sums.astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class RunCuts:
-    """Where runs begin and end, in order: between two neighbours every mask is whole or nothing.
-
-    Attributes:
-        bounds: int64 `[cuts]`, rising, the first 0; the last stretch ends with the photo.
-        start: int `[runs]`, the cut that each run begins at.
-        end: int `[runs]`, the cut that it ends at; `cuts` for the photo's end.
-    """
-
-    bounds: NDArray[np.int64]
-    start: NDArray[np.intp]
-    end: NDArray[np.intp]
-
-
-def cut_runs(runs: MaskRuns) -> RunCuts:
-    """The cuts of some masks, for `level_sums` over many photos' worth of values."""
-    places = np.concatenate([[0, runs.height * runs.width], runs.start, runs.end])
-    bounds, where = np.unique(places, return_inverse=True)
-    where = where.ravel()[2:]
-    return RunCuts(bounds[:-1], where[: len(runs.start)], where[len(runs.start) :])
-
-
-def level_sums(runs: MaskRuns, cuts: RunCuts, levels: NDArray[np.int16]) -> tuple[NDArray[np.int64], int]:
+def level_sums(runs: MaskRuns, levels: NDArray[np.int16]) -> tuple[NDArray[np.int64], int]:
     """Exact sum of `levels` inside each mask, int64 `[n]`, and over the whole photo.
 
     Args:
         runs: The masks.
-        cuts: Theirs.
-        levels: `[W H]` of the photo, column by column.
+        levels: `[W H]` of the photo in 0 to 255, column by column.
 
     Raises:
         MaskError: Masks and levels differ in size.
     """
     if levels.shape != (runs.width, runs.height):
         raise MaskError(f"masks: expected {list(levels.shape[::-1])} pixels, got {[runs.height, runs.width]}")
-    upto = np.zeros(len(cuts.bounds) + 1, np.int64)
-    narrow = np.uint32 if levels.size < 1 << 24 else np.uint64
-    np.cumsum(np.add.reduceat(levels.ravel(), cuts.bounds, dtype=narrow), out=upto[1:])
+    upto = np.zeros(levels.size + 1, np.uint32 if levels.size < 1 << 24 else np.uint64)
+    np.cumsum(levels, dtype=upto.dtype, out=upto[1:])
     counts = np.bincount(runs.owner, minlength=len(runs.area))
+    first = (np.cumsum(counts) - counts)[counts > 0]
     sums = np.zeros(len(runs.area), np.int64)
-    sums[counts > 0] = np.add.reduceat(upto[cuts.end] - upto[cuts.start], _firsts(counts)) if len(runs.owner) else 0
+    if len(first):
+        sums[counts > 0] = np.add.reduceat(upto[runs.end] - upto[runs.start], first, dtype=np.int64)
     return sums, int(upto[-1])
-
-
-def _firsts(counts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The first run of each mask that has one."""
-    return (np.cumsum(counts) - counts)[counts > 0]
 
 
 def separable_sums(runs: MaskRuns, rows: NDArray[np.floating], columns: NDArray[np.floating]) -> NDArray[np.float32]:

@@ -10,8 +10,8 @@ import numpy as np
 
 from refdiff.attention_store import AttentionStore
 from refdiff.dataset.tables import Dataset
-from refdiff.heat_sums import HeatSums, SummedMasks, mask_rows, prepare_masks, sum_heats
-from refdiff.mask_runs import decode_runs
+from refdiff.heat_sums import HeatSums, mask_rows, sum_heats
+from refdiff.mask_runs import MaskRuns, decode_runs
 from refdiff.pooled_store import FACTOR, INSIDE, SUM_TYPE, TOTAL, heat_name
 from refdiff.pooled_writer import RowWriter
 from refdiff.progress import Progress
@@ -67,11 +67,11 @@ class _Source:
         self._total = RowWriter(folder / TOTAL, (len(count),), SUM_TYPE)
         self._factor = RowWriter(folder / FACTOR, (len(count),), SUM_TYPE)
 
-    def masks_of(self, heat: SplitHeat) -> list[SummedMasks]:
+    def masks_of(self, heat: SplitHeat) -> list[MaskRuns]:
         """The masks of each expression; of one photo they are the same, unless they were cut for expressions."""
         if self._proposals.per_expression:
-            return [self._prepare(self._rows[expression], heat) for expression in heat.expressions]
-        return [self._prepare(self._rows[heat.expressions.start], heat)] * len(heat.expressions)
+            return [self._decode(self._rows[expression], heat) for expression in heat.expressions]
+        return [self._decode(self._rows[heat.expressions.start], heat)] * len(heat.expressions)
 
     def add(self, sums: HeatSums) -> None:
         """Append the sums of the next expression."""
@@ -83,6 +83,6 @@ class _Source:
         for writer in (self._inside, self._total, self._factor):
             writer.close()
 
-    def _prepare(self, rows: range, heat: SplitHeat) -> SummedMasks:
+    def _decode(self, rows: range, heat: SplitHeat) -> MaskRuns:
         counts = self._proposals.counts[rows.start : rows.stop]
-        return prepare_masks(decode_runs(counts, heat.frame.height, heat.frame.width))
+        return decode_runs(counts, heat.frame.height, heat.frame.width)

@@ -13,7 +13,7 @@ from refdiff.heat import (
     heat_map,
     is_linear,
 )
-from refdiff.heat_sums import prepare_masks, sum_heats
+from refdiff.heat_sums import sum_heats
 from refdiff.mask_pooling import pool_masks
 from refdiff.mask_runs import decode_runs
 from refdiff.readout import ReadoutSettings
@@ -169,7 +169,7 @@ def test_sums_score_as_their_heat(readout: ReadoutSettings, seed: int, height: i
     masks[:, 0, 0], masks[:, -1, -1] = True, False
     maps, frame = _random_maps(seed, 8, 4), square_frame(height, width, "letterbox")
     runs = decode_runs(encode_masks(masks), height, width)
-    ((sums,),) = sum_heats(grid_heat(maps, [2], readout, frame)[None], readout, frame, [[prepare_masks(runs)]])
+    ((sums,),) = sum_heats(grid_heat(maps, [2], readout, frame)[None], readout, frame, [[runs]])
     scores = sums_contrast(sums.inside, sums.total, sums.factor, runs.area, height * width)
     np.testing.assert_allclose(scores, attention_contrast(heat_map(maps, [2], readout, frame), masks), atol=1e-7)
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from refdiff.fusion.inputs import FusionInputs
 from refdiff.fusion.scores import pooled_contrasts, sums_contrast
 from refdiff.geometry import CanvasMode, SquareFrame
-from refdiff.heat_sums import mask_rows, prepare_masks, sum_heats
+from refdiff.heat_sums import mask_rows, sum_heats
 from refdiff.mask_pooling import PooledMasks, pool_photo
 from refdiff.mask_runs import decode_runs
 from refdiff.pooled_store import PooledStore, StoredSums
@@ -34,10 +34,9 @@ def full_contrasts(
         MaskError: A mask is not of the photo's size.
     """
     runs = decode_runs([proposals.counts[row] for row in rows], frame.height, frame.width)
-    masks = [[prepare_masks(runs)]] * len(grids)
     scores = [
         sums_contrast(sums.inside, sums.total, sums.factor, runs.area, frame.height * frame.width)
-        for (sums,) in sum_heats(grids, readout, frame, masks)
+        for (sums,) in sum_heats(grids, readout, frame, [[runs]] * len(grids))
     ]
     return np.array(scores).reshape(len(grids), len(rows))
 
