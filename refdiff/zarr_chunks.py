@@ -15,7 +15,6 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import zstandard
-from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
 from refdiff.byte_source import ByteSource
@@ -105,13 +104,11 @@ class ChunkReader:
         """
         file, plan = self.file(shard, *(0 for _ in self.plan.shape[1:])), self.plan
         chunks = (first // plan.inner[0]) * plan.inner_grid[1] + second // plan.inner[1]
-        # A chunk is a point, and they come in order: the common case, and worth half of the time.
-        single = plan.inner[:2] == (1, 1)
-        if single and (np.diff(chunks) > 0).all():
-            return self._join(file, chunks)
         wanted, place = np.unique(chunks, return_inverse=True)
-        if single:
-            return self._join(file, wanted)[place]
+        if plan.inner[:2] == (1, 1):
+            # A chunk is a point: the common case, and worth half of the time.
+            values = self._join(file, wanted)
+            return values if np.array_equal(place, np.arange(len(wanted))) else values[place]
         taken = np.empty((len(first), *plan.inner[2:]), plan.dtype)
         inside = (first % plan.inner[0], second % plan.inner[1])
         for number, content in enumerate(self._contents(file, wanted)):
@@ -139,20 +136,16 @@ class ChunkReader:
         whole = size + CRC_BYTES
         with self._naming(file):
             spans = self._spans(file, wanted)
-            stored = spans[:, 1] >= 0
-            if (spans[stored, 1] != whole).any():
-                raise ValueError("its chunks are of another size than their values")
-            # Rows that overlap, so none can be picked by a mask, which would copy it.
-            rows = list(as_strided(joined, (len(wanted), whole), (size, 1)))
-            there = rows if stored.all() else [rows[place] for place in np.flatnonzero(stored)]
-            counts = self._source.read_into(file, zip(spans[stored, 0].tolist(), there, strict=True))
-            for row, count in zip(there, counts, strict=True):
-                if count != whole:
-                    raise ValueError("it ends before its chunks do")
-                if checksum(row) != CRC_RESIDUE:
+            rows = [joined[at : at + whole] for at in range(0, len(wanted) * size, size)]
+            stored = [(first, row) for (first, length), row in zip(spans, rows, strict=True) if length >= 0]
+            counts = self._source.read_into(file, stored)
+            for (_, length), row in zip(spans, rows, strict=True):
+                if length < 0:
+                    row[:size] = 0
+                elif next(counts) != whole or length != whole:
+                    raise ValueError("it ends before its chunks do, or they are of another size than its values")
+                elif checksum(row) != CRC_RESIDUE:
                     raise ValueError("a checksum does not fit")
-            for place in np.flatnonzero(~stored):
-                rows[place][:size] = 0
 
     def _contents(self, file: str, wanted: NDArray[np.integer]) -> Iterator[bytes | memoryview]:
         """Decoded bytes of some inner chunks of a shard, one after the other: each is in the cache when it is used.
@@ -161,7 +154,7 @@ class ChunkReader:
             ShardCorruptError: The shard is damaged or not there.
         """
         with self._naming(file):
-            spans = self._spans(file, wanted).tolist()
+            spans = self._spans(file, wanted)
             memory = np.empty(max((0, *(length for _, length in spans))), np.uint8)
             pieces = [(first, memory[:length]) for first, length in spans if length >= 0]
             counts = self._source.read_into(file, pieces)
@@ -173,8 +166,8 @@ class ChunkReader:
                 else:
                     yield self._decode(memory[:length].tobytes())
 
-    def _spans(self, file: str, wanted: NDArray[np.integer]) -> NDArray[np.int64]:
-        """First byte and length of inner chunks in their file, `[n 2]`; -1 for zeros that were not written."""
+    def _spans(self, file: str, wanted: NDArray[np.integer]) -> list[tuple[int, int]]:
+        """First byte and length of inner chunks in their file; -1 as the length of zeros that were not written."""
         chunks = prod(self.plan.inner_grid)
         stored = self._source.read_end(file, 16 * chunks + CRC_BYTES)
         if len(stored) != 16 * chunks + CRC_BYTES:
@@ -186,7 +179,7 @@ class ChunkReader:
             raise ValueError("its index points nowhere")
         spans = index.astype(np.int64)
         spans[missing] = -1
-        return spans
+        return list(zip(spans[:, 0].tolist(), spans[:, 1].tolist(), strict=True))
 
     def _decode(self, stored: bytes) -> bytes | memoryview:
         """Bytes of the values of a chunk."""
