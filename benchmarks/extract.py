@@ -20,9 +20,7 @@ from benchmarks.sd15 import FULL_WIDTH, write_pipeline
 from refdiff.attention import CrossMaps
 from refdiff.command import run_command
 from refdiff.device import choose_device
-from refdiff.diffusion.canvas import fit_canvas
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
@@ -91,8 +89,7 @@ def _measure_pair(
 
     def run() -> None:
         queries = [
-            PhotoQuery(str(index), fit_canvas(photo, capture.canvas_px, capture.canvas_mode), SENTENCES, False)
-            for index, photo in enumerate(photos)
+            extractor.make_query(photo, str(index), SENTENCES, capture, False) for index, photo in enumerate(photos)
         ]
         kept[:] = [maps for image in extractor.capture_photos(queries, capture) for maps in image.cross]
 

@@ -18,7 +18,7 @@ from refdiff.diffusion.facts import (
     gather_facts,
 )
 from refdiff.diffusion.job import ExtractJob, lay_out
-from refdiff.diffusion.model import identify_pipeline
+from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.diffusion.shards import Sentences, read_sentences
@@ -90,6 +90,7 @@ def extract_split(
     work = WorkFolder(layout.root, STAGE, f"{layout.split}-{name}", facts, {"inputs": asked})
     here, root = work.path.absolute(), layout.root.absolute()
     job = ExtractJob(here, digest_asked(sentences), root, Path.cwd(), layout.split, capture, settings)
+    latents, user = job.latents(identity), f"{layout.split}-{name}"
     shards = range(store.shards)
     mine = engine.part.of(shards)
     total = sum(len(store.expressions_of(shard)) for shard in mine)
@@ -110,6 +111,8 @@ def extract_split(
         report(min(done * store.shard_expressions, total), total)
 
     with work.hold(make_arrays, shared=not engine.is_whole):
+        if settings.keep_latents:
+            latents.begin(user)
         if not engine.is_whole:
             photos.update(digest_photos(sentences, _images_of(sentences, store, mine)))
         arrays = writers[0].describe_arrays()
@@ -124,6 +127,7 @@ def extract_split(
         _check_inputs(job, records, wanted)
         if engine.is_whole:
             _publish(work, writers[0], records, target)
+            (latents.finish if settings.keep_latents else latents.leave)(user)
     return Extracted(
         target,
         len(sentences.sentence),
