@@ -21,7 +21,7 @@ from refdiff.diffusion.job import ExtractJob, lay_out
 from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.diffusion.shards import Sentences, read_sentences
+from refdiff.diffusion.shards import Sentences, read_sentences, recipe_of
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import SERIAL, Engine
@@ -86,11 +86,13 @@ def extract_split(
     identity = identify_pipeline(settings.model, settings.revision)
     plan = plan_capture(identity, capture)
     store = lay_out(sentences, plan, settings)
+    user = f"{layout.split}-{name}"
     facts, asked = gather_facts(identity, capture, settings), digest_sentences(sentences)
-    work = WorkFolder(layout.root, STAGE, f"{layout.split}-{name}", facts, {"inputs": asked})
+    work = WorkFolder(layout.root, STAGE, user, facts, {"inputs": asked})
     here, root = work.path.absolute(), layout.root.absolute()
-    job = ExtractJob(here, digest_asked(sentences), root, Path.cwd(), layout.split, capture, settings)
-    latents, user = job.latents(identity), f"{layout.split}-{name}"
+    pool = recipe_of(identity, capture, settings).pool(layout.root, STAGE)
+    latents = pool.path.absolute() if settings.keep_latents else None
+    job = ExtractJob(here, digest_asked(sentences), root, Path.cwd(), layout.split, capture, settings, latents)
     shards = range(store.shards)
     mine = engine.part.of(shards)
     total = sum(len(store.expressions_of(shard)) for shard in mine)
@@ -112,7 +114,7 @@ def extract_split(
 
     with work.hold(make_arrays, shared=not engine.is_whole):
         if settings.keep_latents:
-            latents.begin(user)
+            pool.begin(user)
         if not engine.is_whole:
             photos.update(digest_photos(sentences, _images_of(sentences, store, mine)))
         arrays = writers[0].describe_arrays()
@@ -127,7 +129,7 @@ def extract_split(
         _check_inputs(job, records, wanted)
         if engine.is_whole:
             _publish(work, writers[0], records, target)
-            (latents.finish if settings.keep_latents else latents.leave)(user)
+            (pool.finish if settings.keep_latents else pool.leave)(user)
     return Extracted(
         target,
         len(sentences.sentence),

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from refdiff.diffusion.background import WriteBehind
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.facts import STAGE, digest_asked, digest_shard, environment_facts
+from refdiff.diffusion.facts import digest_asked, digest_shard, environment_facts
 from refdiff.diffusion.latent_pool import LatentPool
 from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.diffusion.plan import CapturePlan, plan_capture
@@ -19,15 +19,12 @@ from refdiff.diffusion.shards import (
     check_tokens,
     compute_shards,
     read_sentences,
-    recipe_of,
 )
 from refdiff.engine.queue import lock_of
 from refdiff.errors import StoreMismatchError
 from refdiff.layout import SplitLayout
-from refdiff.model_identity import ModelIdentity
 from refdiff.store.agreement import check_agreement
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
-from refdiff.store.pool import Pool
 from refdiff.store.work import WorkFolder, marker_of, translate_write_errors
 
 
@@ -44,6 +41,8 @@ class ExtractJob:
         split: The split's name.
         capture: Its row of params.yaml.
         settings: The stage's section.
+        latents: The pool that the photos' latents are kept in, absolute; None where they are not kept. What a latent
+            depends on is among the facts of the work folder, on which workers agree.
     """
 
     folder: Path
@@ -53,15 +52,12 @@ class ExtractJob:
     split: str
     capture: CaptureSettings
     settings: ExtractAttentionSettings
+    latents: Path | None
 
     @property
     def layout(self) -> SplitLayout:
         """Where the split's artifacts lie, by absolute paths."""
         return SplitLayout(self.split, self.root)
-
-    def latents(self, identity: ModelIdentity) -> Pool:
-        """Where the latents of the capture's photos are kept."""
-        return recipe_of(identity, self.capture, self.settings).pool(self.root, STAGE)
 
     def is_done(self, shard: int) -> bool:
         """Whether a shard's marker is there."""
@@ -100,7 +96,7 @@ class ExtractRunner:
         self._sentences = read_sentences(job.layout)
         _check_sentences(self._sentences, job)
         store = lay_out(self._sentences, plan_capture(identity, job.capture), job.settings)
-        self._pool = job.latents(identity).path if job.settings.keep_latents else None
+        self._pool = job.latents
         self._writer = AttentionWriter.reopen(self._work.content, store)
         self._arrays = self._writer.describe_arrays()
         self._extractor = AttentionExtractor(job.settings, identity)

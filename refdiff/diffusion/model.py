@@ -75,7 +75,7 @@ def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype
     place, number = choose_device(device), _DTYPES[dtype]
     disable_progress_bar()  # transformers draws one for each model it loads
     unet = load_part(identity, revision, "unet", UNet2DConditionModel, {"torch_dtype": number, **DIFFUSERS_WEIGHTS})
-    vae = load_autoencoder(identity, revision)
+    vae: Any = load_autoencoder(identity, revision)
     text_encoder = load_part(
         identity, revision, "text_encoder", CLIPTextModel, {"dtype": number, **TRANSFORMERS_WEIGHTS}
     )

@@ -1,0 +1,264 @@
+"""Latents are computed once for all splits, captures and runs, and no store can be told from one made without them."""
+
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from refdiff.diffusion import canvas, extraction, job
+from refdiff.diffusion.extraction import Extracted, extract_split
+from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.latents import LatentRecipe
+from refdiff.errors import StoreError
+from refdiff.layout import SplitLayout
+from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_photo, make_section
+from tests.diffusion.test_extraction import IMAGE_OF, SENTENCES, TOKENS, content, write_split
+
+PHOTOS = 2
+POOLS = ".work/pool/extract_attention"
+DRAWN = {**PAPER, "sample_posterior": True}
+LATER = {**PAPER, "schedule": {"kind": "single", "timesteps": [3, 9]}, "cross_layers": {"map_px": [4]}}
+
+
+@pytest.fixture(autouse=True)
+def encoded(extractor: AttentionExtractor, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Grows with each call of the autoencoder. The model is the session's, with the settings of the job."""
+    encode, calls = extractor.model.vae.encode, list[str]()
+
+    def count(*arguments: Any, **keywords: Any) -> Any:
+        calls.append("encode")
+        return encode(*arguments, **keywords)
+
+    def give(settings: Any, _identity: object) -> AttentionExtractor:
+        extractor.settings = settings
+        return extractor
+
+    monkeypatch.setattr(extractor, "settings", extractor.settings)  # put back at the end
+    monkeypatch.setattr(extractor.model.vae, "encode", count)
+    monkeypatch.setattr(job, "AttentionExtractor", give)
+    return calls
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> SplitLayout:
+    """Five sentences; photo a lies in the first two of three shards, photo b in the last two."""
+    root = tmp_path / "project"
+    written = write_split(root, ["the thing", "a red one", "dog"], [2, 3, 1], [0, 1, 1], (0, 1))
+    written.dataset.parent.rename(root / "artifacts/other")
+    return write_split(root, SENTENCES, TOKENS, IMAGE_OF, (0, 1))
+
+
+@pytest.fixture
+def other(layout: SplitLayout) -> SplitLayout:
+    """Other sentences about the same photos."""
+    return SplitLayout("other", layout.root)
+
+
+def extract(layout: SplitLayout, row: dict[str, Any] = PAPER, name: str = "paper", **changes: Any) -> Extracted:
+    return extract_split(layout, name, make_capture(row), make_section(**changes), lambda _done, _total: None)
+
+
+def made_alone(layout: SplitLayout, row: dict[str, Any], **changes: Any) -> dict[str, bytes]:
+    """The store of a project that keeps no latents."""
+    ignored = shutil.ignore_patterns(".work", "attention")
+    root = Path(shutil.copytree(layout.root, layout.root.with_name("alone"), ignore=ignored))
+    made = content(extract(SplitLayout(layout.split, root), row, keep_latents=False, **changes).path)
+    assert not (root / POOLS).exists()
+    shutil.rmtree(root)
+    return made
+
+
+def pools(layout: SplitLayout) -> list[Path]:
+    return sorted(path for path in (layout.root / POOLS).glob("latents-*") if path.is_dir())
+
+
+@pytest.mark.parametrize("row", [PAPER, RELEASED], ids=["mean", "drawn"])
+def test_another_split_computes_none_and_its_store_is_the_same(
+    layout: SplitLayout, other: SplitLayout, encoded: list[str], row: dict[str, Any]
+) -> None:
+    extract(layout, row)
+    assert len(encoded) == PHOTOS, "each photo once, though its sentences lie in two shards"
+    encoded.clear()
+    made = extract(other, row)
+    assert (made.computed, encoded) == (made.shards, [])
+    assert content(made.path) == made_alone(other, row)
+
+
+def test_another_capture_computes_none(layout: SplitLayout, encoded: list[str]) -> None:
+    extract(layout)
+    encoded.clear()
+    made = extract(layout, LATER, "later")
+    assert (made.computed, encoded) == (made.shards, [])
+    assert content(made.path) == made_alone(layout, LATER)
+
+
+def test_photos_whose_latents_are_found_are_not_decoded(layout: SplitLayout, monkeypatch: pytest.MonkeyPatch) -> None:
+    extract(layout)
+    decoded: list[str] = []
+    monkeypatch.setattr(canvas, "decode_photo", lambda _content, where, _limit: decoded.append(where))
+    assert extract(layout, LATER, "later").computed
+    assert decoded == []
+
+
+@pytest.mark.parametrize(
+    ("before", "row", "changes"),
+    [
+        (PAPER, {**PAPER, "canvas_px": 40}, {}),
+        (PAPER, {**PAPER, "canvas_mode": "resize"}, {}),
+        (PAPER, DRAWN, {}),
+        (DRAWN, DRAWN, {"seed": 1}),
+    ],
+    ids=["canvas", "mode", "drawn", "seed of what is drawn"],
+)
+def test_what_decides_a_latent_is_told_apart(
+    layout: SplitLayout, encoded: list[str], before: dict[str, Any], row: dict[str, Any], changes: dict[str, Any]
+) -> None:
+    extract(layout, before, "before")
+    encoded.clear()
+    made = extract(layout, row, "after", **changes)
+    assert len(encoded) == PHOTOS
+    assert len(pools(layout)) == 2
+    assert content(made.path) == made_alone(layout, row, **changes)
+
+
+def test_a_mean_has_no_seed(layout: SplitLayout, encoded: list[str]) -> None:
+    extract(layout)
+    encoded.clear()
+    assert extract(layout, seed=1).computed
+    assert encoded == []
+
+
+@pytest.mark.parametrize(("row", "computed"), [(PAPER, 1), (DRAWN, 2)], ids=["mean", "drawn"])
+def test_one_photo_under_two_ids(layout: SplitLayout, encoded: list[str], row: dict[str, Any], computed: int) -> None:
+    """The draw from the posterior is the id's; the mean is the photo's, found under any id by the next run."""
+    shutil.copy(layout.root / "0.png", layout.root / "1.png")
+    extract(layout, row)
+    assert len(list(layout.root.glob(f"{POOLS}/*/photos/*/*.arrow"))) == computed
+    encoded.clear()
+    made = extract(layout, {**row, "prompt_suffix": "."}, "later")
+    assert encoded == []
+    assert content(made.path) == made_alone(layout, {**row, "prompt_suffix": "."})
+
+
+@pytest.mark.parametrize("damage", ["flip", "tear", "lose", "flip the marker", "tear the marker", "lose the marker"])
+def test_what_is_damaged_is_computed_again(layout: SplitLayout, encoded: list[str], damage: str) -> None:
+    extract(layout)
+    data = sorted(layout.root.glob(f"{POOLS}/*/photos/*/*.arrow"))[0]
+    file = next(data.parent.glob("*.json")) if "marker" in damage else data
+    old = bytearray(file.read_bytes())
+    if damage.startswith("flip"):
+        old[len(old) // 2] ^= 1
+        file.write_bytes(old)
+    elif damage.startswith("tear"):
+        file.write_bytes(old[:-9])
+    else:
+        file.unlink()
+    encoded.clear()
+    made = extract(layout, LATER, "later")
+    assert len(encoded) == 1
+    assert content(made.path) == made_alone(layout, LATER)
+    encoded.clear()
+    extract(layout, {**LATER, "guidance": 2.0}, "third")
+    assert encoded == [], "the damaged one was written again"
+
+
+def test_an_edited_photo_has_a_latent_of_its_own(layout: SplitLayout, encoded: list[str]) -> None:
+    extract(layout)
+    Image.fromarray(make_photo(9, 30, 50)).save(layout.root / "0.png")
+    encoded.clear()
+    made = extract(layout)
+    assert len(encoded) == 1
+    assert content(made.path) == made_alone(layout, PAPER)
+
+
+def test_a_photo_replaced_while_its_latent_is_there_is_noticed(
+    layout: SplitLayout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    extract(layout)
+    digest = extraction.digest_photos
+
+    def digest_and_replace(*arguments: Any) -> dict[int, str]:
+        digests = digest(*arguments)
+        shutil.copy(layout.root / "0.png", layout.root / "1.png")
+        return digests
+
+    monkeypatch.setattr(extraction, "digest_photos", digest_and_replace)
+    with pytest.raises(StoreError, match="changed while the run went on"):
+        extract(layout, LATER, "later")
+
+
+def test_a_killed_run_leaves_its_latents(
+    layout: SplitLayout, encoded: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compute = job.compute_shards
+
+    def interrupted_at_the_second(*arguments: Any) -> Any:
+        shards = compute(*arguments)
+        yield next(shards)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(job, "compute_shards", interrupted_at_the_second)
+        with pytest.raises(KeyboardInterrupt):
+            extract(layout)
+    encoded.clear()
+    assert extract(layout).computed == 2
+    assert len(encoded) == 1, "the other photo was in the first shard"
+
+
+def test_without_keeping_nothing_is_kept_nor_looked_for(layout: SplitLayout, encoded: list[str]) -> None:
+    extract(layout)
+    encoded.clear()
+    assert extract(layout, LATER, "later", keep_latents=False).computed
+    assert len(encoded) == PHOTOS
+    assert len(pools(layout)) == 1, "a capture that never used it does not drop it"
+    encoded.clear()
+    assert extract(layout, keep_latents=False).computed == 0, "the store is the same"
+    assert encoded == []
+    assert pools(layout) == []
+
+
+def test_a_pool_stays_while_a_capture_uses_it(layout: SplitLayout) -> None:
+    extract(layout, DRAWN, "one")
+    extract(layout, {**DRAWN, "guidance": 2.0}, "two")
+    extract(layout, {**PAPER, "canvas_px": 40}, "small")
+    assert len(pools(layout)) == 2, "two captures of one canvas share a pool"
+    drawn = next(pool for pool in pools(layout) if (pool / "users/tiny-one.json").is_file())
+    extract(layout, DRAWN, "one", seed=1)
+    assert drawn in pools(layout)
+    extract(layout, {**DRAWN, "guidance": 2.0}, "two", seed=1)
+    assert drawn not in pools(layout)
+    assert len(pools(layout)) == 2
+
+
+@pytest.mark.parametrize("place", ["pool", "bucket", "lock"])
+def test_a_pool_that_cannot_be_written_is_one_line(layout: SplitLayout, place: str) -> None:
+    if place == "pool":
+        folder = layout.root / ".work/pool"
+        folder.parent.mkdir()
+        folder.write_text("a file where a folder should be")
+    else:
+        extract(layout)
+        bucket = next(layout.root.glob(f"{POOLS}/*/photos/*"))
+        shutil.rmtree(bucket)
+        if place == "bucket":
+            bucket.write_text("a file where a folder should be")
+        else:
+            (bucket / "lock").mkdir(parents=True)
+    with pytest.raises(StoreError, match=r"cannot be written .*run the same command again") as caught:
+        extract(layout, LATER, "later")
+    assert "\n" not in str(caught.value)
+
+
+RECIPE = LatentRecipe("sha256:0", "cpu", 64, "letterbox", None)
+
+
+@pytest.mark.parametrize(
+    "change", [{"model": "sha256:1"}, {"device": "cuda"}, {"canvas_px": 40}, {"canvas_mode": "resize"}, {"seed": 0}]
+)
+def test_each_part_of_a_recipe_names_another_pool(change: dict[str, Any]) -> None:
+    recipe = replace(RECIPE, **change)
+    assert recipe.pool(Path(), "stage").path != RECIPE.pool(Path(), "stage").path
