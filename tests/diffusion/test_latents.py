@@ -93,7 +93,7 @@ def made_alone(layout: SplitLayout, row: dict[str, Any], **changes: Any) -> dict
     asked = digest_facts([layout.split, row, changes, photos])
     if asked not in ALONE:
         ignored = shutil.ignore_patterns(".work", "attention")
-        root = Path(shutil.copytree(layout.root, layout.root.with_name("alone"), ignore=ignored))
+        root = Path(shutil.copytree(layout.root, layout.root.with_name(f"alone-{len(ALONE)}"), ignore=ignored))
         ALONE[asked] = content(extract(SplitLayout(layout.split, root), row, keep_latents=False, **changes).path)
         assert not (root / POOLS).exists()
     return ALONE[asked]
