@@ -10,10 +10,8 @@ import numpy as np
 from refdiff import __version__
 from refdiff.diffusion.facts import (
     STAGE,
-    digest_all,
     digest_asked,
-    digest_photos,
-    digest_sentences,
+    digest_inputs,
     digest_shard,
     gather_facts,
 )
@@ -21,13 +19,12 @@ from refdiff.diffusion.job import ExtractJob, lay_out
 from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.diffusion.shards import Sentences, read_sentences, recipe_of
+from refdiff.diffusion.shards import read_sentences, recipe_of
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import SERIAL, Engine
-from refdiff.errors import StoreError
 from refdiff.layout import SplitLayout
-from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
+from refdiff.store.attention_writer import AttentionWriter
 from refdiff.store.work import ShardRecord, WorkFolder, read_marker, translate_write_errors
 
 # Called with (expressions done, expressions in all), of the part that the run computes.
@@ -44,7 +41,7 @@ class Extracted:
         images: Images that they are about.
         maps: Cross-attention maps of a token.
         shards: Shards in it.
-        missing: Shards that no run has done; whether those of other parts are of today's photos is not looked at.
+        missing: Shards that no run has done; whether those of other parts are of today's dataset is not looked at.
         computed: Shards that this run computed; an earlier one left the others.
         bytes: Size of the files of the shards that are done.
     """
@@ -87,8 +84,8 @@ def extract_split(
     plan = plan_capture(identity, capture)
     store = lay_out(sentences, plan, settings)
     user = f"{layout.split}-{name}"
-    facts, asked = gather_facts(identity, capture, settings), digest_sentences(sentences)
-    work = WorkFolder(layout.root, STAGE, user, facts, {"inputs": asked})
+    facts, inputs = gather_facts(identity, capture, settings), digest_inputs(sentences)
+    work = WorkFolder(layout.root, STAGE, user, facts, {"inputs": inputs})
     here, root = work.path.absolute(), layout.root.absolute()
     pool = recipe_of(identity, capture, settings).pool(layout.root, STAGE)
     latents = pool.path.absolute() if settings.keep_latents else None
@@ -98,13 +95,8 @@ def extract_split(
     total = sum(len(store.expressions_of(shard)) for shard in mine)
     target = layout.attention(name)
     writers: list[AttentionWriter] = []
-    photos: dict[int, str] = {}
 
     def make_arrays() -> None:
-        inputs = asked
-        if engine.is_whole:  # parts digest beside each other, below
-            photos.update(digest_photos(sentences, range(len(sentences.image_id))))
-            inputs = {**asked, "photos": digest_all(sentences, photos)}
         provenance = {**facts, "inputs": inputs, "refdiff": __version__, "model": identity.describe()}
         writers.append(AttentionWriter(work.content, store, {**provenance, "fingerprint": work.fingerprint}))
 
@@ -115,18 +107,15 @@ def extract_split(
     with work.hold(make_arrays, shared=not engine.is_whole):
         if settings.keep_latents:
             pool.begin(user)
-        if not engine.is_whole:
-            photos.update(digest_photos(sentences, _images_of(sentences, store, mine)))
         arrays = writers[0].describe_arrays()
         wanted = {
-            shard: digest_shard(shard, store.expressions_of(shard), sentences, photos, work.fingerprint, arrays)
+            shard: digest_shard(shard, store.expressions_of(shard), sentences, work.fingerprint, arrays)
             for shard in mine
         }
         verified = _take_over(work, wanted, None if engine.is_whole else mine)
         run_shards(job, shards, engine, watch)
         there = [verified.get(shard) or read_marker(work.marker(shard)) for shard in shards]
         records = [record for record in there if record is not None]
-        _check_inputs(job, records, wanted)
         if engine.is_whole:
             _publish(work, writers[0], records, target)
             (pool.finish if settings.keep_latents else pool.leave)(user)
@@ -142,11 +131,6 @@ def extract_split(
     )
 
 
-def _images_of(sentences: Sentences, store: AttentionLayout, shards: range) -> list[int]:
-    """Images that some shards' sentences are about."""
-    return sorted({int(sentences.image_index[row]) for shard in shards for row in store.expressions_of(shard)})
-
-
 def _take_over(work: WorkFolder, wanted: Mapping[int, str], shards: range | None) -> dict[int, ShardRecord]:
     """The shards of earlier runs that are whole, and of what this run asks for; the markers of others go."""
     before = sum(work.marker(shard).is_file() for shard in wanted)
@@ -157,22 +141,6 @@ def _take_over(work: WorkFolder, wanted: Mapping[int, str], shards: range | None
         said = f"{len(verified)} of {len(wanted)} shards taken over from an earlier run"
         print(f"{work.path}: {said}{again if others else ''}", file=sys.stderr)
     return verified
-
-
-def _check_inputs(job: ExtractJob, records: list[ShardRecord], wanted: Mapping[int, str]) -> None:
-    """See that no photo was replaced between the time that the run digested it and the time that a worker read it.
-
-    Raises:
-        StoreError: Some were.
-    """
-    other = [record.index for record in records if record.index in wanted and record.inputs != wanted[record.index]]
-    if other:
-        some = "; ".join(f"shard {shard} ({job.describe(shard)})" for shard in other[:3])
-        raise StoreError(
-            f"{job.folder}: what {len(other)} shards are made of changed while the run went on (photos, or refdiff "
-            f"itself): {some}{' and others' if len(other) > 3 else ''}; nothing is published; run the same "
-            "command again, which takes over what fits the photos as they are then"
-        )
 
 
 def _publish(work: WorkFolder, writer: AttentionWriter, records: list[ShardRecord], target: Path) -> None:

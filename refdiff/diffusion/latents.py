@@ -26,7 +26,6 @@ from refdiff.diffusion.canvas import open_canvas
 from refdiff.diffusion.latent_pool import COLUMNS, LatentPool
 from refdiff.geometry import CanvasMode
 from refdiff.source_code import StageCode
-from refdiff.store.fingerprint import digest_bytes
 from refdiff.store.pool import Pool
 
 # From a photo's bytes to its latent in the pool.
@@ -122,11 +121,12 @@ class PhotoLatents:
         self._pool = pool
         self._last: dict[tuple[str, str], torch.Tensor] = {}
 
-    def read(self, content: bytes, where: str, image_id: str) -> ReadPhoto:
+    def read(self, content: bytes, digest: str, where: str, image_id: str) -> ReadPhoto:
         """A photo's latent where it is kept, else its canvas; to be called in the thread that reads ahead.
 
         Args:
             content: The photo's bytes.
+            digest: Their SHA-256.
             where: What messages call it.
             image_id: Its id.
 
@@ -134,7 +134,6 @@ class PhotoLatents:
             ImageError: It has to be decoded, and cannot be.
             StoreError: The pool cannot be read.
         """
-        digest = digest_bytes(content)
         kept = None if self._pool is None else self._pool.find(digest, image_id)
         if kept is not None:
             return ReadPhoto(image_id, digest, kept, None)

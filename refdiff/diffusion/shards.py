@@ -21,7 +21,7 @@ from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings, post
 from refdiff.errors import DatasetError, StoreMismatchError
 from refdiff.layout import SplitLayout
 from refdiff.model_identity import ModelIdentity
-from refdiff.photo import read_bytes
+from refdiff.photo_content import read_listed_bytes
 from refdiff.text.tables import read_text
 
 
@@ -33,6 +33,7 @@ class Sentences:
         root: The project's folder, where photo paths start.
         image_id: By image.
         path: Photo files, by image.
+        sha256: Their digests, by image, as `prepare_dataset` found them.
         image_index: int32 `[expression]`, never falling.
         sentence: By expression.
         tokens: int32 `[expression]`, tokens that the text table counts.
@@ -41,6 +42,7 @@ class Sentences:
     root: Path
     image_id: list[str]
     path: list[str]
+    sha256: list[str]
     image_index: NDArray[np.int32]
     sentence: list[str]
     tokens: NDArray[np.int32]
@@ -53,13 +55,11 @@ class ShardMaps:
     Attributes:
         cross: Of each of its expressions.
         self_attention: By image, of those whose first expression is among them.
-        photos: By image, SHA-256 of the file that was read.
         latents: Those of its photos that are to be kept.
     """
 
     cross: list[CrossMaps]
     self_attention: dict[int, SelfMaps]
-    photos: dict[int, str]
     latents: list[NewLatent]
 
 
@@ -94,14 +94,15 @@ def compute_shards(
         Shard numbers with their maps, in the order given.
 
     Raises:
-        RefdiffError: A photo cannot be read, or the model or the memory does not suffice.
+        RefdiffError: A photo cannot be read or was exchanged, or the model or the memory does not suffice.
     """
 
     latents = PhotoLatents(extractor.model.vae, recipe_of(extractor.model.identity, capture, extractor.settings), pool)
 
     def read(image: int) -> ReadPhoto:
-        path = sentences.root / sentences.path[image]
-        return latents.read(read_bytes(path, str(path)), str(path), sentences.image_id[image])
+        path, digest = sentences.root / sentences.path[image], sentences.sha256[image]
+        content = read_listed_bytes(path, str(path), digest)
+        return latents.read(content, digest, str(path), sentences.image_id[image])
 
     def take() -> tuple[int, list[_Group], list[Future[ReadPhoto]]] | None:
         taken = next(shards, None)
@@ -122,8 +123,7 @@ def compute_shards(
             found = extractor.capture_photos(queries, capture)
             pairs = zip(groups, found, strict=True)
             own = {group.image: maps.self_attention for group, maps in pairs if maps.self_attention is not None}
-            digests = {group.image: photo.digest for group, photo in zip(groups, photos, strict=True)}
-            yield shard, ShardMaps([maps for image in found for maps in image.cross], own, digests, new)
+            yield shard, ShardMaps([maps for image in found for maps in image.cross], own, new)
             current = following
     finally:
         reader.shutdown(cancel_futures=True)
@@ -152,7 +152,13 @@ def read_sentences(layout: SplitLayout) -> Sentences:
     if not expressions.sentence:
         raise DatasetError(f"{layout.dataset}: has no expressions; expected one at least; correct the split")
     return Sentences(
-        layout.root, images.image_id, images.path, expressions.image_index, expressions.sentence, text.unet_tokens
+        layout.root,
+        images.image_id,
+        images.path,
+        images.sha256,
+        expressions.image_index,
+        expressions.sentence,
+        text.unet_tokens,
     )
 
 

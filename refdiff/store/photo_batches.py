@@ -180,7 +180,7 @@ class _Rows:
 
 
 def write_tasks(folder: Path, tasks: Sequence[PhotoTask]) -> None:
-    """Leave the tasks for workers, so that each need not read every photo for its digest."""
+    """Leave the tasks for workers, so that each need not list them again, out of all masks of the split."""
     plain = [[task.image_index, task.image_id, task.digest, dict(task.items)] for task in tasks]
     with replacing(folder / FILE) as partial:
         partial.write_text(json.dumps(plain), encoding="utf-8")

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
 
-from refdiff.diffusion import canvas, extraction, job
+from refdiff.dataset.tables import read_dataset, write_dataset
+from refdiff.diffusion import canvas, job
 from refdiff.diffusion.extraction import Extracted, extract_split
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.latents import LatentRecipe
-from refdiff.errors import StoreError
+from refdiff.errors import ShardsFailedError, StoreError
 from refdiff.layout import SplitLayout
 from refdiff.source_code import StageCode
 from refdiff.store.fingerprint import digest_facts, digest_file
-from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_photo, make_section
+from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_section
 from tests.diffusion.test_extraction import IMAGE_OF, PROJECT, SENTENCES, TOKENS, content, write_split
 
 PHOTOS = 2
@@ -159,10 +159,18 @@ def test_a_mean_has_no_seed(layout: SplitLayout, encoded: list[str]) -> None:
     assert encoded == []
 
 
+def make_twins(layout: SplitLayout) -> None:
+    """One file under two ids."""
+    dataset = read_dataset(layout.dataset)
+    sha256 = dataset.images.sha256[:1] * PHOTOS
+    shutil.copy(layout.root / "0.png", layout.root / "1.png")
+    write_dataset(layout.dataset, replace(dataset, images=replace(dataset.images, sha256=sha256)))
+
+
 @pytest.mark.parametrize(("row", "computed"), [(FIRST, 1), (DRAWN, 2)], ids=["mean", "drawn"])
 def test_one_photo_under_two_ids(layout: SplitLayout, encoded: list[str], row: dict[str, Any], computed: int) -> None:
     """The draw from the posterior is the id's; the mean is the photo's, found under any id by the next run."""
-    shutil.copy(layout.root / "0.png", layout.root / "1.png")
+    make_twins(layout)
     extract(layout, row)
     assert len(list(layout.root.glob(f"{POOLS}/*/photos/*/*.arrow"))) == computed
     encoded.clear()
@@ -195,26 +203,17 @@ def test_what_is_damaged_is_computed_again(layout: SplitLayout, encoded: list[st
 
 def test_an_edited_photo_has_a_latent_of_its_own(layout: SplitLayout, encoded: list[str]) -> None:
     extract(layout)
-    Image.fromarray(make_photo(9, 30, 50)).save(layout.root / "0.png")
+    write_split(layout.root, SENTENCES, TOKENS, IMAGE_OF, (9, 1))
     encoded.clear()
     made = extract(layout)
     assert len(encoded) == 1
     assert content(made.path) == made_alone(layout, FIRST)
 
 
-def test_a_photo_replaced_while_its_latent_is_there_is_noticed(
-    layout: SplitLayout, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_photo_replaced_while_its_latent_is_there_is_noticed(layout: SplitLayout) -> None:
     extract(layout)
-    digest = extraction.digest_photos
-
-    def digest_and_replace(*arguments: Any) -> dict[int, str]:
-        digests = digest(*arguments)
-        shutil.copy(layout.root / "0.png", layout.root / "1.png")
-        return digests
-
-    monkeypatch.setattr(extraction, "digest_photos", digest_and_replace)
-    with pytest.raises(StoreError, match="changed while the run went on"):
+    shutil.copy(layout.root / "0.png", layout.root / "1.png")
+    with pytest.raises(ShardsFailedError, match=r"1\.png: is not the file that prepare_dataset read"):
         extract(layout, LATER, "later")
 
 
