@@ -5,8 +5,8 @@ capture that puts it on the same canvas, whatever its timesteps, guidance, layer
 
 The U-Net's unconditional row of a photo's first run belongs to the photo too, and is not kept. It would have to run in
 a pass of its own, without what it shares with the rows of the photo's sentences before the first cross-attention; its
-maps are far larger than a latent (1.6 MB for the released capture at 1024 canvas pixels); and it is a sixteenth of a
-second split's work (benchmarks/README.md).
+maps are far larger than a latent (1.6 MB for the released capture at 1024 canvas pixels); and keeping it would save 7 %
+of a second split's work (benchmarks/README.md).
 """
 
 from collections.abc import Mapping, Sequence
