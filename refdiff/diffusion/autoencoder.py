@@ -57,7 +57,8 @@ def encode_canvas(vae: AutoencoderKL, canvas: NDArray[np.uint8], image_id: str, 
         if seed is not None:
             drawn = draw_noise(seed, image_id, "posterior", latent.shape)
             latent = latent + posterior.std * drawn.to(latent.device)
-        return (latent - (vae.config["shift_factor"] or 0.0)) * vae.config["scaling_factor"]
+        scaled = (latent - (vae.config["shift_factor"] or 0.0)) * vae.config["scaling_factor"]
+        return scaled.contiguous()  # as one that was kept: convolutions may round by the order of a tensor in memory
 
 
 def too_small_for(image_id: str) -> ModelError:

@@ -96,7 +96,6 @@ def compute_shards(
     Raises:
         RefdiffError: A photo cannot be read or was exchanged, or the model or the memory does not suffice.
     """
-
     latents = PhotoLatents(extractor.model.vae, recipe_of(extractor.model.identity, capture, extractor.settings), pool)
 
     def read(image: int) -> ReadPhoto:

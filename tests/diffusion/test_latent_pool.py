@@ -1,15 +1,20 @@
 """Latents kept by real processes at once, one of which is killed: each is there once, and none is another."""
 
+import errno
+import os
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from refdiff.diffusion.latent_pool import LatentPool
+from refdiff.errors import UnreadableError
 from tests.diffusion.keep_latents import PHOTOS, make_latent, name_photo
+from tests.unprivileged import contents
 
 ROOT = Path(__file__).parents[2]
 
@@ -43,6 +48,26 @@ def test_an_id_counts_where_latents_are_drawn(tmp_path: Path, is_drawn: bool) ->
     assert pool.find(name_photo(1), "a") is not None
     assert (pool.find(name_photo(1), "b") is None) == is_drawn
     assert pool.find(name_photo(2), "a") is None
+
+
+@pytest.mark.parametrize("suffix", [".json", ".arrow"])
+def test_what_cannot_be_read_is_named_and_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    """A lost permission is no damage: the latent is not computed again, nor removed."""
+    LatentPool(tmp_path, is_drawn=False).keep(name_photo(1), "a", make_latent(1))
+    (file,) = tmp_path.glob(f"photos/*/*{suffix}")
+    before, opened = contents(tmp_path), Path.open
+
+    def refuse(path: Path, *arguments: Any, **keywords: Any) -> Any:
+        if path == file:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return opened(path, *arguments, **keywords)
+
+    monkeypatch.setattr(Path, "open", refuse)
+    with pytest.raises(UnreadableError, match=rf"{file}: cannot be read \(Permission denied\)"):
+        LatentPool(tmp_path, is_drawn=False).find(name_photo(1), "a")
+    monkeypatch.undo()
+    assert contents(tmp_path) == before
+    assert LatentPool(tmp_path, is_drawn=False).find(name_photo(1), "a") is not None
 
 
 def test_bits_are_kept(tmp_path: Path) -> None:
