@@ -118,7 +118,10 @@ def extract_split(
         records = [record for record in there if record is not None]
         if engine.is_whole:
             _publish(work, writers[0], records, target)
-            (pool.finish if settings.keep_latents else pool.leave)(user)
+            if settings.keep_latents:
+                pool.finish(user)
+            else:
+                pool.leave(user)
     return Extracted(
         target,
         len(sentences.sentence),
