@@ -188,7 +188,7 @@ class WorkFolder:
         entries = {}
         for name in files:
             path = self.content / name
-            _sync(path)
+            sync_file(path)
             entries[name] = (path.stat().st_size, digest_file(path))
         record = ShardRecord(index, entries, inputs)
         write_json(self.marker(index), record.to_plain())
@@ -241,7 +241,7 @@ class WorkFolder:
             return path.is_file() and path.stat().st_size == size and digest_file(path) == digest
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
     """Bring a file to the disk, so that its marker does not outlive it when the power fails."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
