@@ -19,7 +19,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from refdiff.store.fingerprint import digest_facts
-from refdiff.store.pool_shards import PoolShards
+from refdiff.store.pool_shards import PHOTOS, PoolShards
 from refdiff.store.work import WORK, translate_write_errors, write_json
 
 
@@ -49,7 +49,7 @@ class Pool:
     @staticmethod
     def open_shards(path: Path, columns: pa.Schema) -> PoolShards:
         """The items of the pool in a folder."""
-        return PoolShards(path / "photos", columns)
+        return PoolShards(path / PHOTOS, columns)
 
     def begin(self, user: str) -> None:
         """Make the folder and note who uses it, so that nobody drops it.

@@ -17,6 +17,7 @@ from refdiff.whole_file import replacing
 
 OPEN_SHARDS = 64
 LOCK = "lock"
+PHOTOS = "photos"  # below a pool's folder
 DATA = ".arrow"
 MARKER = ".json"
 
