@@ -137,7 +137,12 @@ def _dataset(
     areas = [mask_areas([code], *sizes[image].tolist())[0] for code, image in zip(truths, image_of_object, strict=True)]
     objects = [f"r{each}" for each in range(len(truths))]
     return Dataset(
-        Images(names, [f"{name}.jpg" for name in names], *(side.astype(np.int32) for side in sizes.T)),
+        Images(
+            names,
+            [f"{name}.jpg" for name in names],
+            *(side.astype(np.int32) for side in sizes.T),
+            sha256=["0" * 64] * len(names),
+        ),
         Expressions(
             [str(index) for index in range(len(object_of))],
             [objects[each] for each in object_of],

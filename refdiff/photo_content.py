@@ -1,7 +1,5 @@
-"""Photos by their content: what a photo-level result is named by, and reading that notices an exchanged file."""
+"""Photos by their content: reading that notices a file which is not the one that the dataset lists."""
 
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -11,42 +9,43 @@ from refdiff.errors import ImageError
 from refdiff.photo import MAX_PIXELS, decode_photo, read_bytes
 from refdiff.store.fingerprint import digest_bytes
 
-_READERS = 4  # reading waits for the disk, and digests are computed without the interpreter's lock
 
-
-def digest_photos(root: Path, paths: Sequence[str]) -> list[str]:
-    """SHA-256 of each photo's bytes.
+def read_listed_bytes(path: Path, where: str, sha256: str) -> bytes:
+    """The bytes of a photo's file, which must be the one that the dataset lists.
 
     Args:
-        root: The folder that the paths are relative to.
-        paths: The files.
+        path: The file.
+        where: What messages call it.
+        sha256: Digest that `prepare_dataset` found.
 
     Raises:
-        ImageError: A photo cannot be read; the first is named.
+        ImageError: It cannot be read, or is another file.
     """
-    with ThreadPoolExecutor(_READERS) as readers:
-        return list(readers.map(lambda path: digest_bytes(read_bytes(root / path, path)), paths))
+    data = read_bytes(path, where)
+    if digest_bytes(data) != sha256:
+        raise ImageError(
+            f"{where}: is not the file that prepare_dataset read, it has another SHA-256; run `dvc repro`; before it, "
+            "where photos lie outside the split's folder, `dvc repro -f -s prepare_dataset@SPLIT`"
+        )
+    return data
 
 
-def read_listed_photo(path: Path, where: str, size: tuple[int, int], digest: str | None) -> NDArray[np.uint8]:
-    """A photo that must be the one that a table lists, RGB uint8 `[height width 3]`.
+def read_listed_photo(path: Path, where: str, size: tuple[int, int], sha256: str) -> NDArray[np.uint8]:
+    """A photo that must be the one that the dataset lists, RGB uint8 `[height width 3]`.
 
     Args:
         path: The file.
         where: What messages call it.
         size: Height and width that the dataset says.
-        digest: SHA-256 that its bytes had before; None where that does not matter.
+        sha256: Digest that `prepare_dataset` found.
 
     Raises:
-        ImageError: It does not decode, has another size, or was exchanged since.
+        ImageError: It does not decode, has another size, or is another file.
     """
-    data = read_bytes(path, where)
-    if digest is not None and digest_bytes(data) != digest:
-        raise ImageError(f"{where}: was exchanged while this command ran; expected the same file; run it again")
-    rgb = decode_photo(data, where, MAX_PIXELS)[0]
+    rgb = decode_photo(read_listed_bytes(path, where, sha256), where, MAX_PIXELS)[0]
     if rgb.shape[:2] != size:
         raise ImageError(
             f"{where}: expected {size[0]} x {size[1]} pixels, got {rgb.shape[0]} x {rgb.shape[1]}; "
-            "the file was exchanged, run `dvc repro`"
+            "the dataset's tables are not its own, run `dvc repro`"
         )
     return rgb

@@ -27,7 +27,12 @@ def _dataset(truths: list[np.ndarray]) -> Dataset:
     expression_images = [0, 0, 0, 0, 1, 1, 1]
     names = [str(i) for i in range(len(EXPRESSION_TARGETS))]
     return Dataset(
-        Images(["a", "b"], ["a.png", "b.png"], *(np.array(side, np.int32) for side in zip(*SIZES, strict=True))),
+        Images(
+            ["a", "b"],
+            ["a.png", "b.png"],
+            *(np.array(side, np.int32) for side in zip(*SIZES, strict=True)),
+            sha256=["0" * 64] * 2,
+        ),
         Expressions(
             names,
             names,
@@ -113,7 +118,7 @@ def test_iou_is_that_of_pycocotools(stack: np.ndarray, data: Any) -> None:
     truth, masks = stack[:cut], stack[cut:]
     dataset = _dataset([truth, truth[:0]])
     dataset = Dataset(
-        Images(["a"], ["a.png"], np.array([size[0]], np.int32), np.array([size[1]], np.int32)),
+        Images(["a"], ["a.png"], np.array([size[0]], np.int32), np.array([size[1]], np.int32), ["0" * 64]),
         dataset.expressions,
         Targets(
             ["r"] * cut,

@@ -29,6 +29,7 @@ from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import decode_mask, encode_mask
 from refdiff.segment import Segmenter, locate_models
+from refdiff.store.fingerprint import digest_file
 from refdiff.text.parser import Parser
 from refdiff.text.settings import ParseTextSettings
 from refdiff.text.tables import read_text, write_text
@@ -115,6 +116,7 @@ def _dataset(root: Path) -> Dataset:
             [f"photo{index}.png" for index in range(len(scenes))],
             np.array([scene.image.shape[0] for scene in scenes], np.int32),
             np.array([scene.image.shape[1] for scene in scenes], np.int32),
+            [digest_file(root / f"photo{index}.png") for index in range(len(scenes))],
         ),
         Expressions(
             [f"e{index}" for index in range(len(masks))],

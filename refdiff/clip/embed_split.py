@@ -17,7 +17,6 @@ from refdiff.engine.photos import Report, compute_photos
 from refdiff.engine.settings import SERIAL, Engine
 from refdiff.layout import SplitLayout
 from refdiff.model_identity import ModelIdentity
-from refdiff.photo_content import digest_photos
 from refdiff.store.manifest import METADATA
 from refdiff.store.photo_batches import PhotoBatches, write_tasks
 from refdiff.store.pool import Pool
@@ -67,12 +66,9 @@ def embed_split(
     inputs = read_inputs(layout, source)
     plan = plan_embeddings(inputs, settings)
     identity = identify_checkpoint(settings.model, settings.pretrained)
-    photo_facts, digests = (
-        gather_photo_facts(settings, identity),
-        digest_photos(layout.root, inputs.dataset.images.path),
-    )
-    name, tasks = f"{layout.split}-{source}", list_tasks(inputs, plan, digests)
-    work = WorkFolder(layout.root, STAGE, name, gather_facts(inputs, plan, digests, settings, photo_facts))
+    photo_facts = gather_photo_facts(settings, identity)
+    name, tasks = f"{layout.split}-{source}", list_tasks(inputs, plan)
+    work = WorkFolder(layout.root, STAGE, name, gather_facts(inputs, plan, settings, photo_facts))
     pool = Pool(layout.root, STAGE, "views", photo_facts, COLUMNS)
     job = EmbedJob(
         work.path.absolute(),
@@ -96,7 +92,7 @@ def embed_split(
             _put_together(work, plan, settings, PhotoPool(inputs, tasks, batches), records)
             _publish(work, plan, identity, records, layout.clip(source))
             pool.finish(name)
-    return EmbeddedSplit(layout.clip(source), plan, len(inputs.proposals), len(digests), computed, missing)
+    return EmbeddedSplit(layout.clip(source), plan, len(inputs.proposals), len(tasks), computed, missing)
 
 
 def _put_together(

@@ -1,6 +1,6 @@
 """Embeddings of a split as a job of the engine: what a worker needs to compute batches, wherever it runs."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import chdir
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -25,7 +25,6 @@ from refdiff.proposals.tables import read_proposals
 from refdiff.source_code import StageCode
 from refdiff.store.agreement import check_agreement
 from refdiff.store.fingerprint import digest_facts
-from refdiff.store.photo_batches import read_tasks
 from refdiff.store.work import WorkFolder, marker_of, translate_write_errors
 from refdiff.text.tables import read_text
 
@@ -95,10 +94,9 @@ class EmbedRunner:
         settings = job.settings
         inputs = read_inputs(SplitLayout(job.split, job.root), job.source)
         plan = plan_embeddings(inputs, settings)
-        digests = [task.digest for task in read_tasks(job.folder)]
         photo_facts = gather_photo_facts(settings, identify_checkpoint(settings.model, settings.pretrained))
         self._work = WorkFolder.of(job.folder)
-        check_agreement(self._work, gather_facts(inputs, plan, digests, settings, photo_facts))
+        check_agreement(self._work, gather_facts(inputs, plan, settings, photo_facts))
         self._job = job
         self._embedder = ClipEmbedder(settings)
         self._photos = PhotoEmbedder(inputs, self._embedder)
@@ -137,7 +135,6 @@ def read_inputs(layout: SplitLayout, source: str) -> SplitInputs:
 def gather_facts(
     inputs: SplitInputs,
     plan: EmbeddingPlan,
-    digests: Sequence[str],
     settings: ClipSettings,
     photo_facts: Mapping[str, Any],
 ) -> dict[str, Any]:
@@ -146,11 +143,11 @@ def gather_facts(
     Args:
         inputs: Tables of the split.
         plan: What is embedded.
-        digests: SHA-256 of each photo's bytes.
         settings: The section `embed_clip`.
         photo_facts: What the views of a photo depend on beside the photo and its masks.
     """
-    photos = [list(pair) for pair in zip(inputs.dataset.images.image_id, digests, strict=True)]
+    images = inputs.dataset.images
+    photos = [list(pair) for pair in zip(images.image_id, images.sha256, strict=True)]
     masks = [code.decode("ascii") for code in inputs.proposals.counts]
     return {
         **photo_facts,

@@ -115,22 +115,24 @@ class PhotoEmbedder:
         return {key: {"embeddings": values.ravel()} for key, values in made.items()}
 
 
-def list_tasks(inputs: SplitInputs, plan: EmbeddingPlan, digests: Sequence[str]) -> list[PhotoTask]:
+def list_tasks(inputs: SplitInputs, plan: EmbeddingPlan) -> list[PhotoTask]:
     """What is embedded of each photo; nothing where it has no proposals.
 
     Args:
         inputs: Tables of the split.
         plan: What is embedded.
-        digests: SHA-256 of each photo's bytes.
     """
+    images = inputs.dataset.images
     masks = cache(lambda image: digest_facts([code.decode("ascii") for code in _counts(inputs, image)]))
-    items: list[dict[str, list[str]]] = [{} for _ in digests]
+    items: list[dict[str, list[str]]] = [{} for _ in images.sha256]
     for view in VIEWS:
         for image_index, variant in plan.views[view].used():
-            key = digest_facts([digests[image_index], masks(image_index), view, variant])
+            key = digest_facts([images.sha256[image_index], masks(image_index), view, variant])
             items[image_index][key] = [view, variant]
-    ids = inputs.dataset.images.image_id
-    return [PhotoTask(index, ids[index], digest, items[index]) for index, digest in enumerate(digests)]
+    return [
+        PhotoTask(index, image_id, digest, items[index])
+        for index, (image_id, digest) in enumerate(zip(images.image_id, images.sha256, strict=True))
+    ]
 
 
 def _counts(inputs: SplitInputs, image_index: int) -> list[bytes]:

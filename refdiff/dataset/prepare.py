@@ -210,6 +210,7 @@ def _build_tables(
         [photos[image_id].path.as_posix() for image_id in image_ids],
         np.array([frame.height for frame in frames], dtype=np.int32),
         np.array([frame.width for frame in frames], dtype=np.int32),
+        [checks[image_id].sha256 for image_id in image_ids],
     )
     expressions = Expressions(
         [expression_id for _, expression_id, _ in rows],

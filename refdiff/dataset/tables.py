@@ -5,6 +5,7 @@ EXIF orientation.
 """
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +28,7 @@ IMAGES = pa.schema(
         ("path", pa.string()),
         ("height", pa.int32()),
         ("width", pa.int32()),
+        ("sha256", pa.string()),
     ]
 )
 EXPRESSIONS = pa.schema(
@@ -50,6 +52,7 @@ TARGETS = pa.schema(
         ("instances", pa.int32()),
     ]
 )
+_SHA256 = re.compile("[0-9a-f]{64}")
 MAX_PIXELS = 1 << 30  # whatever prepare_dataset was told to accept
 IMAGES_FILE = "images.parquet"
 EXPRESSIONS_FILE = "expressions.parquet"
@@ -81,12 +84,15 @@ class Images:
         path: Files, openable from the project's folder.
         height: int32 `[n]`, pixels.
         width: int32 `[n]`, pixels.
+        sha256: Digest of each file's bytes, 64 hexadecimal digits: what a photo's results are named by, and what every
+            later reader compares.
     """
 
     image_id: list[str]
     path: list[str]
     height: NDArray[np.int32]
     width: NDArray[np.int32]
+    sha256: list[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +176,7 @@ def write_dataset(folder: Path, dataset: Dataset) -> None:
             "path": images.path,
             "height": images.height,
             "width": images.width,
+            "sha256": images.sha256,
         },
         provenance,
     )
@@ -220,6 +227,7 @@ def read_dataset(folder: Path) -> Dataset:
             _list(images, "path"),
             _array(images, "height"),
             _array(images, "width"),
+            _list(images, "sha256"),
         ),
         Expressions(
             _list(expressions, "expression_id"),
@@ -247,6 +255,8 @@ def read_dataset(folder: Path) -> Dataset:
     pixels = photos.height.astype(np.int64) * photos.width
     sized = (photos.height > 0) & (photos.width > 0) & (pixels <= MAX_PIXELS)
     check_rows(folder / IMAGES_FILE, sized, f"a photo of 1 to {MAX_PIXELS} pixels")
+    digests = np.array([_SHA256.fullmatch(digest) is not None for digest in photos.sha256], np.bool_)
+    check_rows(folder / IMAGES_FILE, digests, "a photo with a SHA-256 of 64 hexadecimal digits")
     check_rows(targets_file, (dataset.targets.area >= 0) & (dataset.targets.instances >= 0), "counts from 0 on")
     return dataset
 

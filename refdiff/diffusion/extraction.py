@@ -10,10 +10,8 @@ import numpy as np
 from refdiff import __version__
 from refdiff.diffusion.facts import (
     STAGE,
-    digest_all,
     digest_asked,
-    digest_photos,
-    digest_sentences,
+    digest_inputs,
     digest_shard,
     gather_facts,
 )
@@ -21,13 +19,12 @@ from refdiff.diffusion.job import ExtractJob, lay_out
 from refdiff.diffusion.model import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.diffusion.shards import Sentences, read_sentences
+from refdiff.diffusion.shards import read_sentences
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import SERIAL, Engine
-from refdiff.errors import StoreError
 from refdiff.layout import SplitLayout
-from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
+from refdiff.store.attention_writer import AttentionWriter
 from refdiff.store.earlier_output import take_over_output
 from refdiff.store.work import ShardRecord, WorkFolder, read_marker, translate_write_errors
 
@@ -45,7 +42,7 @@ class Extracted:
         images: Images that they are about.
         maps: Cross-attention maps of a token.
         shards: Shards in it.
-        missing: Shards that no run has done; whether those of other parts are of today's photos is not looked at.
+        missing: Shards that no run has done; whether those of other parts are of today's dataset is not looked at.
         computed: Shards that this run computed; an earlier one left the others.
         bytes: Size of the files of the shards that are done.
     """
@@ -87,8 +84,8 @@ def extract_split(
     identity = identify_pipeline(settings.model, settings.revision)
     plan = plan_capture(identity, capture)
     store = lay_out(sentences, plan, settings)
-    facts, asked = gather_facts(identity, capture, settings), digest_sentences(sentences)
-    work = WorkFolder(layout.root, STAGE, f"{layout.split}-{name}", facts, {"inputs": asked})
+    facts, inputs = gather_facts(identity, capture, settings), digest_inputs(sentences)
+    work = WorkFolder(layout.root, STAGE, f"{layout.split}-{name}", facts, {"inputs": inputs})
     here, root = work.path.absolute(), layout.root.absolute()
     job = ExtractJob(here, digest_asked(sentences), root, Path.cwd(), layout.split, capture, settings)
     shards = range(store.shards)
@@ -96,13 +93,8 @@ def extract_split(
     total = sum(len(store.expressions_of(shard)) for shard in mine)
     target = layout.attention(name)
     writers: list[AttentionWriter] = []
-    photos: dict[int, str] = {}
 
     def make_arrays() -> None:
-        inputs = asked
-        if engine.is_whole:  # parts digest beside each other, below
-            photos.update(digest_photos(sentences, range(len(sentences.image_id))))
-            inputs = {**asked, "photos": digest_all(sentences, photos)}
         provenance = {**facts, "inputs": inputs, "refdiff": __version__, "model": identity.describe()}
         writers.append(AttentionWriter(work.content, store, {**provenance, "fingerprint": work.fingerprint}))
 
@@ -111,18 +103,15 @@ def extract_split(
         report(min(done * store.shard_expressions, total), total)
 
     with work.hold(make_arrays, shared=not engine.is_whole):
-        if not engine.is_whole:
-            photos.update(digest_photos(sentences, _images_of(sentences, store, mine)))
         arrays = writers[0].describe_arrays()
         wanted = {
-            shard: digest_shard(shard, store.expressions_of(shard), sentences, photos, work.fingerprint, arrays)
+            shard: digest_shard(shard, store.expressions_of(shard), sentences, work.fingerprint, arrays)
             for shard in mine
         }
         verified = _take_over(work, wanted, None if engine.is_whole else mine, target)
         run_shards(job, shards, engine, watch)
         there = [verified.get(shard) or read_marker(work.marker(shard)) for shard in shards]
         records = [record for record in there if record is not None]
-        _check_inputs(job, records, wanted)
         if engine.is_whole:
             _publish(work, writers[0], records, target)
     return Extracted(
@@ -135,11 +124,6 @@ def extract_split(
         len(mine) - len(verified),
         sum(size for record in records for size, _ in record.files.values()),
     )
-
-
-def _images_of(sentences: Sentences, store: AttentionLayout, shards: range) -> list[int]:
-    """Images that some shards' sentences are about."""
-    return sorted({int(sentences.image_index[row]) for shard in shards for row in store.expressions_of(shard)})
 
 
 def _take_over(
@@ -155,22 +139,6 @@ def _take_over(
         print(f"{work.path}: {said}{again if others else ''}", file=sys.stderr)
     missing = {shard: inputs for shard, inputs in wanted.items() if shard not in verified}
     return verified | take_over_output(work, target, missing)
-
-
-def _check_inputs(job: ExtractJob, records: list[ShardRecord], wanted: Mapping[int, str]) -> None:
-    """See that no photo was replaced between the time that the run digested it and the time that a worker read it.
-
-    Raises:
-        StoreError: Some were.
-    """
-    other = [record.index for record in records if record.index in wanted and record.inputs != wanted[record.index]]
-    if other:
-        some = "; ".join(f"shard {shard} ({job.describe(shard)})" for shard in other[:3])
-        raise StoreError(
-            f"{job.folder}: what {len(other)} shards are made of changed while the run went on (photos, or refdiff "
-            f"itself): {some}{' and others' if len(other) > 3 else ''}; nothing is published; run the same "
-            "command again, which takes over what fits the photos as they are then"
-        )
 
 
 def _publish(work: WorkFolder, writer: AttentionWriter, records: list[ShardRecord], target: Path) -> None:

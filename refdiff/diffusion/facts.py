@@ -1,6 +1,6 @@
 """What a store of attention depends on: the facts that name its work folder, and the inputs of each shard."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from importlib.metadata import version
 from typing import Any
 
@@ -10,9 +10,8 @@ from refdiff.device import choose_device
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.diffusion.shards import Sentences, is_first
 from refdiff.model_identity import ModelIdentity
-from refdiff.photo import read_bytes
 from refdiff.source_code import NEUTRAL, StageCode
-from refdiff.store.fingerprint import digest_bytes, digest_facts
+from refdiff.store.fingerprint import digest_facts
 
 STAGE = "extract_attention"
 
@@ -43,44 +42,29 @@ def gather_facts(
     }
 
 
-def digest_sentences(sentences: Sentences) -> dict[str, str]:
-    """Digests of the split's sentences and of their numbers of tokens."""
+def digest_inputs(sentences: Sentences) -> dict[str, str]:
+    """Digests of the split's sentences, of their numbers of tokens, and of all its photos with their ids.
+
+    Photos are known by the content that `prepare_dataset` read, and compared with it when they are read again; never by
+    a file's time and size: a photo may be replaced within the resolution of a file system's clock, or by a tool that
+    sets the time back.
+    """
     return {
         "sentences": digest_facts([sentences.image_index.tolist(), sentences.sentence]),
         "tokens": digest_facts(sentences.tokens.tolist()),
+        "photos": digest_facts([list(photo) for photo in zip(sentences.image_id, sentences.sha256, strict=True)]),
     }
 
 
 def digest_asked(sentences: Sentences) -> str:
     """Digest of all that is read of the split's tables."""
-    return digest_facts([digest_sentences(sentences), sentences.image_id, sentences.path])
-
-
-def digest_photos(sentences: Sentences, images: Iterable[int]) -> dict[int, str]:
-    """SHA-256 of photos, by image index.
-
-    Of the content and never of a file's time and size: a photo may be replaced within the resolution of a file
-    system's clock, or by a tool that sets the time back, and reading it costs a thousandth of the U-Net's work.
-
-    Raises:
-        ImageError: A photo cannot be read.
-    """
-    return {
-        image: digest_bytes(read_bytes(sentences.root / sentences.path[image], sentences.path[image]))
-        for image in images
-    }
-
-
-def digest_all(sentences: Sentences, photos: Mapping[int, str]) -> str:
-    """Digest of all photos of the split, with their ids."""
-    return digest_facts([[image_id, photos[image]] for image, image_id in enumerate(sentences.image_id)])
+    return digest_facts([digest_inputs(sentences), sentences.path])
 
 
 def digest_shard(
     shard: int,
     rows: range,
     sentences: Sentences,
-    photos: Mapping[int, str],
     fingerprint: str,
     arrays: Mapping[str, Any],
 ) -> str:
@@ -90,13 +74,12 @@ def digest_shard(
         shard: Its number: its files have their names by it.
         rows: Its expressions.
         sentences: Of the split.
-        photos: SHA-256, by image index, of the photos that these are about.
         fingerprint: Of the facts that all shards depend on.
         arrays: How files are laid out and coded (`AttentionWriter.describe_arrays`).
     """
     index = sentences.image_index
     asked = [
-        [int(index[row]), sentences.image_id[index[row]], photos[int(index[row])], sentences.sentence[row]]
+        [int(index[row]), sentences.image_id[index[row]], sentences.sha256[index[row]], sentences.sentence[row]]
         for row in rows
     ]
     return digest_facts(

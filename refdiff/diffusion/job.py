@@ -28,7 +28,6 @@ class ExtractJob:
     Attributes:
         folder: The work folder, absolute. Its name has the fingerprint of what all shards depend on.
         sentences: Digest of what is asked of the split, as a worker that stays keeps what it loaded for equal jobs.
-            Photos are not in it: they are read, and digested, with each shard.
         root: The project's folder, absolute.
         started_in: Where the run was started, absolute: folders of models in params.yaml are relative to it.
         split: The split's name.
@@ -122,7 +121,7 @@ class ExtractRunner:
 
     def _keep(self, shard: int, maps: ShardMaps) -> None:
         rows = self._writer.layout.expressions_of(shard)
-        inputs = digest_shard(shard, rows, self._sentences, maps.photos, self._work.fingerprint, self._arrays)
+        inputs = digest_shard(shard, rows, self._sentences, self._work.fingerprint, self._arrays)
         with translate_write_errors(self._work.path):
             self._work.record(shard, self._writer.write_shard(shard, maps.cross, maps.self_attention), inputs)
 

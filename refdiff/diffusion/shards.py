@@ -17,8 +17,8 @@ from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.settings import CaptureSettings
 from refdiff.errors import DatasetError, StoreMismatchError
 from refdiff.layout import SplitLayout
-from refdiff.photo import MAX_PIXELS, decode_photo, read_bytes
-from refdiff.store.fingerprint import digest_bytes
+from refdiff.photo import MAX_PIXELS, decode_photo
+from refdiff.photo_content import read_listed_bytes
 from refdiff.text.tables import read_text
 
 
@@ -30,6 +30,7 @@ class Sentences:
         root: The project's folder, where photo paths start.
         image_id: By image.
         path: Photo files, by image.
+        sha256: Their digests, by image, as `prepare_dataset` found them.
         image_index: int32 `[expression]`, never falling.
         sentence: By expression.
         tokens: int32 `[expression]`, tokens that the text table counts.
@@ -38,6 +39,7 @@ class Sentences:
     root: Path
     image_id: list[str]
     path: list[str]
+    sha256: list[str]
     image_index: NDArray[np.int32]
     sentence: list[str]
     tokens: NDArray[np.int32]
@@ -50,12 +52,10 @@ class ShardMaps:
     Attributes:
         cross: Of each of its expressions.
         self_attention: By image, of those whose first expression is among them.
-        photos: By image, SHA-256 of the file that was decoded.
     """
 
     cross: list[CrossMaps]
     self_attention: dict[int, SelfMaps]
-    photos: dict[int, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +84,19 @@ def compute_shards(
         Shard numbers with their maps, in the order given.
 
     Raises:
-        RefdiffError: A photo cannot be read, or the model or the memory does not suffice.
+        RefdiffError: A photo cannot be read or was exchanged, or the model or the memory does not suffice.
     """
 
-    def read(group: _Group) -> tuple[PhotoQuery, str]:
+    def read(group: _Group) -> PhotoQuery:
         path = sentences.root / sentences.path[group.image]
-        content = read_bytes(path, str(path))
+        content = read_listed_bytes(path, str(path), sentences.sha256[group.image])
         photo, _ = decode_photo(content, str(path), MAX_PIXELS)
         asked = [sentences.sentence[index] for index in group.expressions]
         canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
         with_self = is_first(sentences, group.expressions[0])
-        return PhotoQuery(sentences.image_id[group.image], canvas, asked, with_self), digest_bytes(content)
+        return PhotoQuery(sentences.image_id[group.image], canvas, asked, with_self)
 
-    def take() -> tuple[int, list[_Group], list[Future[tuple[PhotoQuery, str]]]] | None:
+    def take() -> tuple[int, list[_Group], list[Future[PhotoQuery]]] | None:
         taken = next(shards, None)
         if taken is None:
             return None
@@ -110,11 +110,10 @@ def compute_shards(
             following = take()
             shard, groups, reading = current
             queries = [query.result() for query in reading]
-            found = extractor.capture_photos([query for query, _ in queries], capture)
+            found = extractor.capture_photos(queries, capture)
             pairs = zip(groups, found, strict=True)
             own = {group.image: maps.self_attention for group, maps in pairs if maps.self_attention is not None}
-            photos = {group.image: digest for group, (_, digest) in zip(groups, queries, strict=True)}
-            yield shard, ShardMaps([maps for image in found for maps in image.cross], own, photos)
+            yield shard, ShardMaps([maps for image in found for maps in image.cross], own)
             current = following
     finally:
         pool.shutdown(cancel_futures=True)
@@ -137,7 +136,13 @@ def read_sentences(layout: SplitLayout) -> Sentences:
     if not expressions.sentence:
         raise DatasetError(f"{layout.dataset}: has no expressions; expected one at least; correct the split")
     return Sentences(
-        layout.root, images.image_id, images.path, expressions.image_index, expressions.sentence, text.unet_tokens
+        layout.root,
+        images.image_id,
+        images.path,
+        images.sha256,
+        expressions.image_index,
+        expressions.sentence,
+        text.unet_tokens,
     )
 
 

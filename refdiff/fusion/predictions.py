@@ -116,5 +116,7 @@ def read_predictions(path: Path) -> PredictionTable:
     check_rows(path, links & np.equal(found.expression_index, np.arange(len(found))), "links to rows of other tables")
     check_rows(path, (found.height > 0) & (found.width > 0) & (found.n_proposals >= 0), "sizes of masks that exist")
     within = (found.intersection >= 0) & (found.intersection <= found.union)
-    check_rows(path, within | (found.target_index < 0), "an intersection from 0 to the union")
+    unknown = (found.intersection == -1) & (found.union == -1)
+    measured = np.where(found.target_index < 0, unknown, within)
+    check_rows(path, measured, "an intersection from 0 to the union, or -1 for both where there is no truth")
     return found

@@ -83,14 +83,11 @@ class ProposeRunner:
         return self._batches.run(shards, self._load, self._propose)
 
     def _load(self, task: PhotoTask) -> NDArray[np.uint8]:
-        return self._listed(task).pixels()
+        return self._photos[task.image_index].pixels()
 
     def _propose(self, task: PhotoTask, rgb: NDArray[np.uint8]) -> Mapping[str, Row]:
-        made = self._source.propose(replace(self._listed(task), rgb=rgb))
+        made = self._source.propose(replace(self._photos[task.image_index], rgb=rgb))
         return {key: {"counts": made.counts, "confidence": made.confidence} for key in task.items}
-
-    def _listed(self, task: PhotoTask) -> Photo:
-        return replace(self._photos[task.image_index], digest=task.digest)
 
 
 def list_photos(dataset: Dataset, root: Path) -> list[Photo]:
@@ -98,8 +95,10 @@ def list_photos(dataset: Dataset, root: Path) -> list[Photo]:
     images = dataset.images
     return [
         # Absolute, since a worker that was started earlier may be in another folder.
-        Photo(image_id, int(height), int(width), (root / path).absolute())
-        for image_id, path, height, width in zip(images.image_id, images.path, images.height, images.width, strict=True)
+        Photo(image_id, int(height), int(width), (root / path).absolute(), sha256=sha256)
+        for image_id, path, height, width, sha256 in zip(
+            images.image_id, images.path, images.height, images.width, images.sha256, strict=True
+        )
     ]
 
 

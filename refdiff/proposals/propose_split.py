@@ -12,7 +12,6 @@ from refdiff.engine.photos import Report, compute_photos
 from refdiff.engine.settings import SERIAL, Engine
 from refdiff.errors import StoreError
 from refdiff.layout import SplitLayout
-from refdiff.photo_content import digest_photos
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.job import COLUMNS, STAGE, ProposeJob, gather_facts, list_photos
 from refdiff.proposals.settings import PhotoSourceSettings
@@ -91,10 +90,10 @@ def _propose_by_pixels(
     layout: SplitLayout, dataset: Dataset, named: NamedSource, source: PhotoSource, report: Report, engine: Engine
 ) -> ProposedSplit:
     """Through the pool, by the engine."""
-    digests = digest_photos(layout.root, dataset.images.path)
+    images = dataset.images
     tasks = [
         PhotoTask(index, image_id, digest, {digest: None})
-        for index, (image_id, digest) in enumerate(zip(dataset.images.image_id, digests, strict=True))
+        for index, (image_id, digest) in enumerate(zip(images.image_id, images.sha256, strict=True))
     ]
     facts, user = gather_facts(named.settings, source), f"{layout.split}-{named.name}"
     pool = Pool(layout.root, STAGE, named.name, facts, COLUMNS)

@@ -22,7 +22,7 @@ class Photo:
         width: Pixels.
         path: The file; None when `rgb` is given.
         rgb: uint8 `[height width 3]`; None when it lies in a file.
-        digest: SHA-256 of the file as it was listed; None where an exchanged file does not matter.
+        sha256: Digest of the file, as the dataset lists it; None when `rgb` is given.
     """
 
     image_id: str
@@ -30,7 +30,7 @@ class Photo:
     width: int
     path: Path | None = None
     rgb: NDArray[np.uint8] | None = None
-    digest: str | None = None
+    sha256: str | None = None
 
     @classmethod
     def of_pixels(cls, rgb: NDArray[np.uint8], image_id: str) -> "Photo":
@@ -45,10 +45,10 @@ class Photo:
         """
         if self.rgb is not None:
             return self.rgb
-        if self.path is None:
-            raise ImageError(f"image {self.image_id}: has neither pixels nor a file; expected one of them")
+        if self.path is None or self.sha256 is None:
+            raise ImageError(f"image {self.image_id}: has neither pixels nor a file with its digest; expected one")
         where = f"{self.path} (image {self.image_id})"
-        return read_listed_photo(self.path, where, (self.height, self.width), self.digest)
+        return read_listed_photo(self.path, where, (self.height, self.width), self.sha256)
 
 
 class PhotoSource(Protocol):

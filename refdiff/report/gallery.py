@@ -16,7 +16,7 @@ from refdiff.fusion.predictions import PredictionTable
 from refdiff.fusion.settings import MethodSettings
 from refdiff.geometry import square_frame
 from refdiff.heat import heat_map
-from refdiff.photo import read_photo
+from refdiff.photo_content import read_listed_photo
 from refdiff.prompt_positions import prompt_positions
 from refdiff.proposals.tables import ProposalTable
 from refdiff.readout import ReadoutSettings, head_rule
@@ -89,7 +89,7 @@ def draw_gallery(inputs: GalleryInputs, leading: str | None, settings: RenderRep
 
     Raises:
         ParameterError: `ranked_by` is no method.
-        ImageError: A photo cannot be read.
+        ImageError: A photo cannot be read, or was exchanged.
         StoreError: An artifact is damaged or does not fit.
     """
     ranked_by = settings.ranked_by if settings.ranked_by is not None else leading
@@ -137,7 +137,7 @@ class _Painter:
         data, text = self._in.dataset, self._in.text
         image = int(data.expressions.image_index[expression])
         sentence = data.expressions.sentence[expression]
-        photo = fit_photo(read_photo(self._in.root / data.images.path[image]), self._side)
+        photo = fit_photo(self._read(image), self._side)
         truth = self._truth(expression, photo)
         shown = encode_picture(draw_truth(photo, truth, self._line), f"Photo for: {sentence}", self._settings)
         return Case(
@@ -153,6 +153,11 @@ class _Painter:
             heats=tuple(self._heat(name, expression, photo) for name in self._in.readouts),
             choices=tuple(self._choice(name, expression, photo, truth) for name in self._in.methods),
         )
+
+    def _read(self, image: int) -> NDArray[np.uint8]:
+        images = self._in.dataset.images
+        size = int(images.height[image]), int(images.width[image])
+        return read_listed_photo(self._in.root / images.path[image], images.path[image], size, images.sha256[image])
 
     def _truth(self, expression: int, photo: NDArray[np.uint8]) -> NDArray[np.bool_] | None:
         data = self._in.dataset

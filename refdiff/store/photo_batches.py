@@ -191,7 +191,7 @@ def bucket_of(task: PhotoTask) -> str:
 
 
 def write_tasks(folder: Path, tasks: Sequence[PhotoTask], pool: Path) -> None:
-    """Leave the tasks for workers, so that each need not read every photo for its digest.
+    """Leave the tasks for workers, so that each need not list them again, out of all masks of the split.
 
     Args:
         folder: The work folder.

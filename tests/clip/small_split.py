@@ -13,6 +13,7 @@ from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_
 from refdiff.layout import SplitLayout
 from refdiff.proposals.candidates import of_codes, of_masks
 from refdiff.proposals.tables import write_proposals
+from refdiff.store.fingerprint import digest_file
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.tables import write_text
 
@@ -55,6 +56,7 @@ def make_split(root: Path) -> SplitLayout:
         [f"photos/{image}.png" for image in range(len(SIZES))],
         np.array([height for height, _ in SIZES], dtype=np.int32),
         np.array([width for _, width in SIZES], dtype=np.int32),
+        [digest_file(root / f"photos/{image}.png") for image in range(len(SIZES))],
     )
     expressions = Expressions(
         [f"e{index}" for index in range(len(ROWS))],

@@ -1,4 +1,6 @@
+import hashlib
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -89,6 +91,19 @@ def test_tables_that_do_not_belong_together_are_refused(
     write_table(file, EXPRESSIONS, {**columns, column: values}, {})
     with pytest.raises(StoreMismatchError, match=rf"expressions\.parquet: .*{message}"):
         read_dataset(tmp_path)
+
+
+@pytest.mark.parametrize("digest", ["", "../../" + "0" * 58, "A" * 64, "0" * 64 + "\n"])
+def test_digests_name_folders_and_are_digests(dataset: Dataset, tmp_path: Path, digest: str) -> None:
+    images = replace(dataset.images, sha256=[dataset.images.sha256[0], digest])
+    write_dataset(tmp_path, replace(dataset, images=images))
+    with pytest.raises(StoreMismatchError, match=r"images\.parquet: row 1: expected a photo with a SHA-256"):
+        read_dataset(tmp_path)
+
+
+def test_the_digest_is_of_the_files_bytes(dataset: Dataset) -> None:
+    images = dataset.images
+    assert images.sha256 == [hashlib.sha256(Path(path).read_bytes()).hexdigest() for path in images.path]
 
 
 def test_the_tables_hold_nothing_but_their_schema(dataset: Dataset, tmp_path: Path) -> None:

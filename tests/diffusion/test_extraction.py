@@ -15,13 +15,14 @@ from PIL import Image
 
 from refdiff.attention_store import AttentionStore
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
-from refdiff.diffusion import extraction, job
+from refdiff.diffusion import job
 from refdiff.diffusion.extraction import Extracted, extract_split
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.errors import ImageError, ParameterError, ShardsFailedError, StoreError, StoreMismatchError
+from refdiff.errors import ParameterError, ShardsFailedError, StoreError, StoreMismatchError
 from refdiff.layout import SplitLayout
 from refdiff.photo import read_photo
 from refdiff.store.attention_writer import AttentionWriter
+from refdiff.store.fingerprint import digest_file
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.tables import write_text
 from tests.diffusion.rows import ENGINE, MODEL, PAPER, RELEASED, SECTION, make_capture, make_photo, make_section
@@ -56,6 +57,7 @@ def write_split(
                 [f"{index}.png" for index in range(len(seeds))],
                 np.array([size[0] for size in sizes], np.int32),
                 np.array([size[1] for size in sizes], np.int32),
+                [digest_file(root / f"{index}.png") for index in range(len(seeds))],
             ),
             Expressions(
                 [str(index) for index in range(count)],
@@ -183,7 +185,7 @@ def test_a_smaller_batch_goes_on(layout: SplitLayout, loads: list[str]):
 
 def test_another_photo_has_its_own_shards_computed(layout: SplitLayout, loads: list[str]):
     extract(layout)
-    Image.fromarray(make_photo(9, 30, 50)).save(layout.root / "0.png")
+    write_split(layout.root, SENTENCES, TOKENS, IMAGE_OF, (9, 1))
     assert extract(layout).computed == 2  # the third is about the other photo alone
 
 
@@ -211,10 +213,11 @@ def test_a_text_table_of_another_dataset_is_refused(layout: SplitLayout, loads: 
         extract(layout)
 
 
-def test_a_photo_that_vanished_is_named(layout: SplitLayout, loads: list[str]):
+def test_finished_shards_need_no_photos(layout: SplitLayout, loads: list[str]):
+    """So a colleague who pulled the artifacts needs no dataset to publish or to change what lies downstream."""
+    extract(layout)
     (layout.root / "1.png").unlink()
-    with pytest.raises(ImageError, match=r"1\.png"):
-        extract(layout)
+    assert extract(layout).computed == 0
 
 
 def test_a_write_that_fails_stops_the_run(layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch):
@@ -234,18 +237,9 @@ def test_a_write_that_fails_stops_the_run(layout: SplitLayout, loads: list[str],
     assert extract(layout).computed == 2
 
 
-def test_a_photo_that_breaks_while_the_run_goes_on(
-    layout: SplitLayout, loads: list[str], monkeypatch: pytest.MonkeyPatch
-):
-    """Its digest is taken, then the file is gone: its shards are named with their images, the others are done."""
-    digest = extraction.digest_photos
-
-    def digest_and_lose_a_photo(*arguments):
-        digests = digest(*arguments)
-        (layout.root / "1.png").unlink()
-        return digests
-
-    monkeypatch.setattr(extraction, "digest_photos", digest_and_lose_a_photo)
+def test_a_photo_that_is_gone_when_it_is_needed(layout: SplitLayout, loads: list[str]):
+    """Its shards are named with their images, the others are done."""
+    (layout.root / "1.png").unlink()
     with pytest.raises(ShardsFailedError, match=r"shard 2 \(images b\): .*1\.png: image is not there") as caught:
         extract(layout)
     assert len(caught.value.shards) == 2

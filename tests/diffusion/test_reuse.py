@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from refdiff.diffusion import extraction, job
+from refdiff.diffusion import job
 from refdiff.diffusion.extraction import Extracted, extract_split
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.engine.settings import SERIAL, Engine, EngineSettings, Part
-from refdiff.errors import StoreError
+from refdiff.errors import ShardsFailedError
 from refdiff.layout import SplitLayout
 from refdiff.store.console import repair_and_print
 from tests.diffusion.rows import PAPER, SECTION, make_capture, make_photo, make_section
@@ -156,24 +156,13 @@ def test_whole_shards_of_a_published_store_count_after_a_repair(layout: SplitLay
     assert content(made.path) == before
 
 
-def test_a_photo_replaced_while_the_run_goes_on_is_not_published(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    layout, digest = write(tmp_path), extraction.digest_photos
-
-    def digest_and_replace(*arguments: Any) -> dict[int, str]:
-        digests = digest(*arguments)
-        Image.fromarray(make_photo(9, 40, 20)).save(tmp_path / "1.png")
-        return digests
-
-    monkeypatch.setattr(extraction, "digest_photos", digest_and_replace)
-    with pytest.raises(
-        StoreError, match=r"2 shards are made of changed while the run went on .*: shard 1 \(images a, b\)"
-    ):
+def test_a_photo_replaced_since_the_dataset_was_prepared_is_refused(tmp_path: Path) -> None:
+    layout = write(tmp_path)
+    Image.fromarray(make_photo(9, 40, 20)).save(tmp_path / "1.png")
+    with pytest.raises(ShardsFailedError, match=r"shard 1 \(images a, b\): .*1\.png: is not the file that prepare_da"):
         extract(layout)
     assert not layout.attention("paper").exists()
-    monkeypatch.setattr(extraction, "digest_photos", digest)
-    assert extract(layout).computed == 0, "what was read is what is there now"
+    assert extract(write(tmp_path, seeds=(0, 9, 2))).computed == 2, "those of the other photos are done"
 
 
 def test_parts_read_the_photos_of_their_own_shards_only(tmp_path: Path) -> None:

@@ -94,7 +94,7 @@ def _dataset(truths: list[NDArray[np.bool_]]) -> Dataset:
     names = [f"e{index}" for index in range(len(IMAGE_OF))]
     heights, widths = (np.array(side, np.int32) for side in zip(*SIZES, strict=True))
     return Dataset(
-        Images([f"photo{i}" for i in range(3)], [f"photo{i}.png" for i in range(3)], heights, widths),
+        Images([f"photo{i}" for i in range(3)], [f"photo{i}.png" for i in range(3)], heights, widths, ["0" * 64] * 3),
         Expressions(
             names,
             ["r0", "r1", "r1", "r2", "r3", "r4"],

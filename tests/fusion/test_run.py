@@ -1,4 +1,5 @@
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -160,6 +161,20 @@ def test_text_of_another_split_is_refused(tmp_path: Path) -> None:
     write_text(other.layout.text, [], {})
     with pytest.raises(StoreMismatchError, match="expected a row for each of 6 expressions, got 0"):
         _fuse(other)
+
+
+@pytest.mark.parametrize(("target", "intersection", "union"), [(-1, 9, 5), (-1, -1, 5), (0, 9, 5), (0, -1, -1)])
+def test_an_overlap_that_cannot_be_is_refused(
+    split: SmallSplit, tmp_path: Path, target: int, intersection: int, union: int
+) -> None:
+    table = _fuse(split)
+    bent: dict[str, Any] = {}
+    for name, value in (("target_index", target), ("intersection", intersection), ("union", union)):
+        bent[name] = getattr(table, name).copy()
+        bent[name][2] = value
+    write_predictions(tmp_path / "predictions.parquet", replace(table, **bent), {})
+    with pytest.raises(StoreMismatchError, match=r"row 2: expected an intersection from 0 to the union, or -1"):
+        read_predictions(tmp_path / "predictions.parquet")
 
 
 def test_the_table_is_written_and_read(split: SmallSplit, tmp_path: Path) -> None:

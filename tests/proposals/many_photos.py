@@ -14,6 +14,7 @@ from PIL import Image
 
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.layout import SplitLayout
+from refdiff.store.fingerprint import digest_file
 from tests.proposals.rows import ENGINE, FILTERS, REGIONS
 
 ROOT = Path(__file__).parents[2]
@@ -35,7 +36,9 @@ def make_photos(root: Path, numbers: Sequence[int]) -> None:
 def make_split(root: Path, split: str, numbers: Sequence[int]) -> SplitLayout:
     """The dataset tables of a split of these photos, without sentences."""
     none, sides = np.zeros(0, np.int32), np.full(len(numbers), SIDE, np.int32)
-    images = Images([str(n) for n in numbers], [f"photos/{n}.png" for n in numbers], sides, sides)
+    paths = [f"photos/{n}.png" for n in numbers]
+    digests = [digest_file(root / path) for path in paths]
+    images = Images([str(n) for n in numbers], paths, sides, sides, digests)
     targets = Targets([], none, [], none.astype(np.int64), none)
     layout = SplitLayout(split, root)
     expressions = Expressions([], [], none, [], [], none)

@@ -17,6 +17,7 @@ from refdiff.proposals.settings import (
     ThresholdSettings,
 )
 from refdiff.rle import encode_masks
+from refdiff.store.fingerprint import digest_file
 
 REGIONS: dict[str, Any] = {
     "kind": "regions",
@@ -121,6 +122,7 @@ def make_split(root: Path) -> tuple[SplitLayout, Dataset, list[NDArray[np.bool_]
             [f"photos/{index}.png" for index in range(3)],
             np.array([height for height, _ in SIZES], np.int32),
             np.array([width for _, width in SIZES], np.int32),
+            [digest_file(root / f"photos/{index}.png") for index in range(3)],
         ),
         Expressions(
             names,

@@ -1,5 +1,6 @@
 """Photos, the oracle, and sources by their kind."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -43,11 +44,18 @@ def test_regions_find_the_boxes(split: Split) -> None:
     assert iou > 0.9
 
 
+def test_a_photo_that_was_exchanged_is_refused(split: Split) -> None:
+    _, dataset, _ = split
+    Image.fromarray(np.zeros((64, 40, 3), np.uint8)).save("photos/1.png")
+    with pytest.raises(ImageError, match=r"photos/1.png \(image 8\): is not the file that prepare_dataset read"):
+        list_photos(dataset, Path())[1].pixels()
+
+
 def test_a_photo_of_another_size_than_the_dataset_says_is_refused(split: Split) -> None:
     _, dataset, _ = split
-    Image.fromarray(np.zeros((40, 64, 3), np.uint8)).save("photos/1.png")
-    with pytest.raises(ImageError, match=r"photos/1.png \(image 8\): expected 64 x 40 pixels, got 40 x 64"):
-        list_photos(dataset, Path())[1].pixels()
+    photo = replace(list_photos(dataset, Path())[1], height=40, width=64)
+    with pytest.raises(ImageError, match=r"photos/1.png \(image 8\): expected 40 x 64 pixels, got 64 x 40"):
+        photo.pixels()
 
 
 def test_one_photo_in_memory() -> None:

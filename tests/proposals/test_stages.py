@@ -129,7 +129,7 @@ def test_a_photo_that_vanished_is_named(layout: SplitLayout) -> None:
     _write_params(layout.root, propose_masks={"device": "cpu", "workers": 2, "filters": FILTERS})
     result = _run(layout.root, "propose_masks", "toy", "regions")
     assert result.returncode == 2
-    assert "photos/1.png: image is not there" in result.stderr
+    assert "photos/1.png (image 8): image is not there" in result.stderr
     assert "Traceback" not in result.stderr
 
 

@@ -17,6 +17,7 @@ from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import write_predictions
 from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings
+from refdiff.store.fingerprint import digest_file
 from tests.fusion.rows import PAPER, make_method
 from tests.fusion.small_split import SIZES, make_split
 from tests.test_heat import PAPER as PAPER_READOUT
@@ -70,11 +71,15 @@ def make_project(root: Path, sentences: Sequence[str] = HOSTILE) -> Path:
     """Photos, all artifacts of split `val` and its params.yaml, below `root`."""
     layout = make_split(root, PAPER_READOUT, (0.2, 0.4, 0.6, 0.8)).layout
     dataset = read_dataset(layout.dataset)
+    rng = np.random.default_rng(1)
+    for path, size in zip(dataset.images.path, SIZES, strict=True):
+        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(root / path)
     counts = {"images": 3, "targets": 5, "no_targets": 1, "expressions": 6}
     write_dataset(
         layout.dataset,
         replace(
             dataset,
+            images=replace(dataset.images, sha256=[digest_file(root / path) for path in dataset.images.path]),
             expressions=replace(dataset.expressions, sentence=list(sentences)),
             meta={
                 **dataset.meta,
@@ -84,9 +89,6 @@ def make_project(root: Path, sentences: Sequence[str] = HOSTILE) -> Path:
             },
         ),
     )
-    rng = np.random.default_rng(1)
-    for path, size in zip(dataset.images.path, SIZES, strict=True):
-        Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(root / path)
     for name, row in METHODS.items():
         _run_method(layout, name, row)
     write_params(root, make_params())

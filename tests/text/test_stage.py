@@ -26,7 +26,7 @@ def make_project(folder: Path, sentences: list[str], settings: ParseTextSettings
     counts = encode_mask(np.eye(4, dtype=bool))
     n = len(sentences)
     split = Dataset(
-        images=Images(["7"], ["images/7.jpg"], np.array([4], np.int32), np.array([4], np.int32)),
+        images=Images(["7"], ["images/7.jpg"], np.array([4], np.int32), np.array([4], np.int32), ["0" * 64]),
         expressions=Expressions(
             [f"e{i}" for i in range(n)],
             ["r"] * n,
