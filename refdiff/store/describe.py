@@ -100,13 +100,15 @@ def describe_summary(summary: StoreSummary) -> list[str]:
         lines.append(f"  shards  {done} of {'an unknown number' if total is None else total}")
     stored = sum(array.stored_bytes for array in summary.arrays)
     raw = sum(array.raw_bytes for array in summary.arrays)
-    ratio = f"; {raw / stored:.2f} times smaller than its {_size(raw)} of values" if stored else ""
-    lines.append(f"  files   {summary.files}, {_size(summary.bytes)}{ratio}")
+    ratio = f"; {raw / stored:.2f} times smaller than its {format_size(raw)} of values" if stored else ""
+    lines.append(f"  files   {summary.files}, {format_size(summary.bytes)}{ratio}")
     for array in summary.arrays:
         shape = " x ".join(str(length) for length in array.shape)
         ratio = f", {array.raw_bytes / array.stored_bytes:.2f} times smaller" if array.stored_bytes else ""
         files = f"{array.files[0]} of {array.files[1]} files"
-        lines.append(f"  array   {array.name}: {array.data_type} {shape}, {files}, {_size(array.stored_bytes)}{ratio}")
+        lines.append(
+            f"  array   {array.name}: {array.data_type} {shape}, {files}, {format_size(array.stored_bytes)}{ratio}"
+        )
     lines.extend(f"  {line}" for line in _flatten(summary.provenance))
     return lines
 
@@ -151,7 +153,8 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> list[str]:
     return lines
 
 
-def _size(count: int) -> str:
+def format_size(count: int) -> str:
+    """Bytes for people."""
     for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= step:
             return f"{count / step:.1f} {unit}"

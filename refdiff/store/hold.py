@@ -117,7 +117,7 @@ def empty_folder(path: Path, *, first: str | None = None) -> None:
         (path / first).unlink(missing_ok=True)
     for each in path.iterdir():
         if each.is_dir() and not each.is_symlink():
-            shutil.rmtree(each, ignore_errors=True)
+            shutil.rmtree(each)
         elif each.name not in (LOCK, SETUP_LOCK):
             each.unlink(missing_ok=True)
 

@@ -62,7 +62,7 @@ class Pool:
         """
         with translate_write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._siblings():
+            with hold_siblings(self.path):
                 self._users.mkdir(parents=True, exist_ok=True)
                 write_json(self.path / "facts.json", self.facts)
                 write_json(self._users / f"{user}.json", {"complete": False})
@@ -74,7 +74,7 @@ class Pool:
         kept while a split has still to publish from it, and complete results of other settings, which DVC's cache has
         as artifacts, do not pile up.
         """
-        with translate_write_errors(self.path), self._siblings():
+        with translate_write_errors(self.path), hold_siblings(self.path):
             write_json(self._users / f"{user}.json", {"complete": True})
             for other in self.path.parent.glob(f"{self._name}-{'[0-9a-f]' * 20}"):
                 mark = other / "users" / f"{user}.json"
@@ -85,11 +85,16 @@ class Pool:
                 if not any(user.suffix == ".json" for user in mark.parent.iterdir()):
                     shutil.rmtree(other, ignore_errors=True)
 
-    @contextmanager
-    def _siblings(self) -> Iterator[None]:
-        """Hold all pools of this name against being dropped or joined. To be held shortly."""
-        with FileLock(self.path.parent / f"{self._name}.lock"):
-            yield
+
+@contextmanager
+def hold_siblings(pool: Path) -> Iterator[None]:
+    """Hold all pools of one name against being dropped or joined. To be held shortly.
+
+    Args:
+        pool: The folder of one of them.
+    """
+    with FileLock(pool.parent / f"{pool.name.rsplit('-', 1)[0]}.lock"):
+        yield
 
 
 def _is_complete(mark: Path) -> bool:
