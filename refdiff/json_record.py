@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 
-from refdiff.errors import ArtifactMissingError, StoreMismatchError
+from refdiff.errors import ArtifactMissingError, RefdiffError, StoreMismatchError, translate_read_errors
 
 
 def read_record(path: Path, model: type[BaseModel]) -> dict[str, Any]:
@@ -18,10 +18,12 @@ def read_record(path: Path, model: type[BaseModel]) -> dict[str, Any]:
 
     Raises:
         ArtifactMissingError: It is not there.
-        StoreMismatchError: It cannot be read, is not JSON, or does not hold what the model says.
+        UnreadableError: It is there and cannot be read.
+        StoreMismatchError: It is no file, is not JSON, or does not hold what the model says.
     """
     try:
-        content = path.read_bytes()
+        with translate_read_errors(path):
+            content = path.read_bytes()
         model.model_validate_json(content)
         return json.loads(content)
     except FileNotFoundError as error:
@@ -31,4 +33,8 @@ def read_record(path: Path, model: type[BaseModel]) -> dict[str, Any]:
         place = ".".join(str(part) for part in first["loc"])[:120] or "the whole"
         raise StoreMismatchError(f"{path}: {place}: {first['msg']}; make it again with `dvc repro`") from error
     except (OSError, ValueError, RecursionError) as error:
-        raise StoreMismatchError(f"{path}: cannot be read ({error}); make it again with `dvc repro`") from error
+        if isinstance(error, RefdiffError):
+            raise
+        raise StoreMismatchError(
+            f"{path}: is no record of a stage ({error}); make it again with `dvc repro`"
+        ) from error

@@ -11,6 +11,8 @@ from refdiff.errors import ParameterError
 PARAMS_FILE = Path("params.yaml")
 # The same loader in C, twenty times as fast; a few builds of PyYAML are without it.
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Tables whose rows dvc.yaml pairs with every split.
+_PAIRED = ("captures", "sources", "heat_sources", "methods")
 
 
 class Section(BaseModel):
@@ -26,7 +28,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """The whole parameter file as plain containers.
 
     Raises:
-        ParameterError: The file is missing or is not a YAML mapping.
+        ParameterError: The file is missing, is not a YAML mapping, or names rows so that runs of them share a name.
     """
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
@@ -40,7 +42,27 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         raise ParameterError(f"{path}: is not YAML ({reason}); correct it") from error
     if not isinstance(content, dict):
         raise ParameterError(f"{path}: expected a mapping of sections, got {type(content).__name__}")
+    for table in _PAIRED:
+        _check_names(content.get("splits"), content.get(table), table, path)
     return content
+
+
+def _check_names(splits: object, rows: object, table: str, path: Path) -> None:
+    """See that no two runs have one name: DVC calls each `<split>-<row>`, and leaves out all but one of equal names.
+
+    Raises:
+        ParameterError: Two have.
+    """
+    if not isinstance(splits, dict) or not isinstance(rows, dict):
+        return
+    named: dict[str, tuple[object, object]] = {}
+    for pair in ((split, row) for split in splits for row in rows):
+        split, row = named.setdefault(f"{pair[0]}-{pair[1]}", pair)
+        if (split, row) != pair:
+            raise ParameterError(
+                f"{path}: split {split!r} with {row!r} of {table}, and split {pair[0]!r} with {pair[1]!r}, would both "
+                f"be called '{split}-{row}', and DVC would run one of them only; rename one"
+            )
 
 
 def parse_section(model: type[SectionT], value: object, where: str) -> SectionT:

@@ -1,7 +1,9 @@
 """Parquet tables with a fixed schema: written once and whole, read back with a clear word when they do not fit."""
 
 import json
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +12,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from refdiff.errors import ArtifactMissingError, OutputError, RefdiffError, StoreMismatchError
+from refdiff.errors import (
+    ArtifactMissingError,
+    OutputError,
+    RefdiffError,
+    StoreMismatchError,
+    is_absent,
+    translate_read_errors,
+)
 from refdiff.whole_file import replacing
 
 PROVENANCE_KEY = b"refdiff"
@@ -59,10 +68,11 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
 
     Raises:
         ArtifactMissingError: There is no such file.
+        UnreadableError: It is there and cannot be read.
         StoreMismatchError: The file is not Parquet, its schema is another, or a value is missing.
     """
     wanted = list(columns) if columns is not None else schema.names
-    try:
+    with _reading(path, "is not a readable Parquet file ({}); make it again"):
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             found = file.schema_arrow
             if found.names != schema.names or found.types != schema.types:
@@ -75,13 +85,6 @@ def read_table(path: Path, schema: pa.Schema, columns: Sequence[str] | None = No
             if column.null_count:
                 raise StoreMismatchError(f"{path}: {column.null_count} values of {name} are missing; make it again")
         return table
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    except (pa.ArrowException, OSError, ValueError) as error:
-        if isinstance(error, RefdiffError):
-            raise
-        reason = " ".join(str(error).split())
-        raise StoreMismatchError(f"{path}: is not a readable Parquet file ({reason}); make it again") from error
 
 
 def check_rows(path: Path, fits: NDArray[np.bool_], expected: str) -> None:
@@ -108,18 +111,12 @@ def verify_table(path: Path) -> int:
 
     Raises:
         ArtifactMissingError: There is no such file.
+        UnreadableError: It is there and cannot be read.
         StoreMismatchError: It is damaged, or is no Parquet file.
     """
-    try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            return file.read().num_rows
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    except (pa.ArrowException, OSError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreMismatchError(
-            f"{path}: is damaged ({reason}); remove it and run `dvc repro`, which restores it or makes it again"
-        ) from error
+    advice = "remove it and run `dvc repro`, which restores it or makes it again"
+    with _reading(path, f"is damaged ({{}}); {advice}"), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        return file.read().num_rows
 
 
 def read_provenance(path: Path) -> dict[str, Any]:
@@ -127,17 +124,37 @@ def read_provenance(path: Path) -> dict[str, Any]:
 
     Raises:
         ArtifactMissingError: There is no such file.
+        UnreadableError: It is there and cannot be read.
         StoreMismatchError: The file is not Parquet, or its provenance is no mapping.
     """
-    try:
+    with _reading(path, "its provenance cannot be read ({}); make it again"):
         with pq.ParquetFile(path) as file:
             metadata = file.schema_arrow.metadata or {}
         provenance = json.loads(metadata.get(PROVENANCE_KEY, b"{}"))
-    except FileNotFoundError as error:
-        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
-    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
-        reason = " ".join(str(error).split())
-        raise StoreMismatchError(f"{path}: its provenance cannot be read ({reason}); make it again") from error
     if not isinstance(provenance, dict):
         raise StoreMismatchError(f"{path}: its provenance is no mapping; make it again")
     return provenance
+
+
+@contextmanager
+def _reading(path: Path, damage: str) -> Iterator[None]:
+    """Say in one line what keeps a table from being read.
+
+    Args:
+        path: The file.
+        damage: What to say of one that is there, can be read, and is no such table; `{}` stands for the reason.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        if isinstance(error, RefdiffError):
+            raise
+        raise ArtifactMissingError(f"{path}: not there; run `dvc repro`, which makes it") from error
+    except (pa.ArrowException, OSError, ValueError, RecursionError) as error:
+        if isinstance(error, RefdiffError):
+            raise
+        # Arrow raises OSError for damage too, and then without a number.
+        if isinstance(error, OSError) and error.errno is not None and not is_absent(error):
+            with translate_read_errors(path):
+                raise OSError(error.errno, os.strerror(error.errno), str(path)) from error
+        raise StoreMismatchError(f"{path}: {damage.format(' '.join(str(error).split()))}") from error

@@ -2,6 +2,8 @@ from pathlib import Path
 from typing import Literal
 
 import pytest
+import yaml
+from dvc.repo import Repo
 
 from refdiff.errors import ParameterError
 from refdiff.params import Section, find, parse_section, read_params, read_section
@@ -65,3 +67,40 @@ def test_a_section_is_read_from_the_file(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("fusion:\n  alpha: 0.5\n  rule: fixed\n  layers: [x]\n", encoding="utf-8")
     assert read_section(Fusion, "fusion", file).layers == ("x",)
+
+
+COLLISIONS = [
+    ("captures", "a", "b-c", "a-b", "c"),
+    ("sources", "x", "-", "x-", ""),
+    ("heat_sources", "val", "1-2", "val-1", "2"),
+    ("methods", "a-a", "a", "a", "a-a"),
+]
+
+
+@pytest.mark.parametrize(("table", "split", "row", "other_split", "other_row"), COLLISIONS)
+def test_runs_of_one_name_are_refused_by_name(
+    tmp_path: Path, table: str, split: str, row: str, other_split: str, other_row: str
+) -> None:
+    """DVC, 3.67, drops one of two rows of a matrix that have one name, without a word."""
+    file, rows = tmp_path / "params.yaml", {"splits": {split: {}, other_split: {}}, table: {row: {}, other_row: {}}}
+    file.write_text(yaml.safe_dump(rows, sort_keys=False))
+    said = (
+        rf"split '{split}' with '{row}' of {table}, and split '{other_split}' with '{other_row}', would both be called"
+    )
+    with pytest.raises(ParameterError, match=said):
+        read_params(file)
+    file.write_text(yaml.safe_dump({**rows, "splits": {split: {}, f"{other_split}2": {}}}))
+    assert table in read_params(file)
+
+
+def test_dvc_drops_one_of_two_runs_of_one_name(tmp_path: Path) -> None:
+    """What the refusal is there for; once this fails it may go, or names may be made otherwise."""
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc/config").write_text("[core]\n    no_scm = true\n    analytics = false\n")
+    (tmp_path / "params.yaml").write_text("{splits: {a: 1, a-b: 2}, captures: {b-c: 1, c: 2}}")
+    matrix = {"split": "${splits}", "capture": "${captures}"}
+    stage = {"matrix": matrix, "cmd": "true", "outs": ["${item.split}/${item.capture}"]}
+    (tmp_path / "dvc.yaml").write_text(yaml.safe_dump({"stages": {"extract": stage}}, sort_keys=False))
+    with Repo(str(tmp_path)) as repo:
+        names = [each.addressing.rpartition(":")[2] for each in repo.index.stages]
+    assert sorted(names) == ["extract@a-b-b-c", "extract@a-b-c", "extract@a-c"]

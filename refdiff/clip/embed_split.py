@@ -81,7 +81,7 @@ def embed_split(
     )
     batches = PhotoBatches(tasks, Pool.open_shards(pool.path, COLUMNS))
     computed = missing = 0
-    with work.hold(lambda: write_tasks(work.path, tasks), shared=not engine.is_whole):
+    with work.hold(lambda: write_tasks(work.path, tasks, pool.path), shared=not engine.is_whole):
         pool.begin(name)
         records = work.finished()
         if len(records) < len(list(plan.shards(settings.rows_per_file))):

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +29,7 @@ class Segment:
     proposals: range
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ViewRows:
     """Rows of one kind of view.
 
@@ -78,13 +79,26 @@ class ViewRows:
                 yield int(image_index), self.variants[variant_index]
 
     def segments(self, first: int, last: int) -> Iterator[Segment]:
-        """What lies in rows `first` to `last` (not included), in order."""
-        for image_index, variant_index in np.argwhere(self.start != ABSENT):
+        """What lies in rows `first` to `last` (not included), in order; only what is near them is looked at."""
+        places, starts, ends = self._by_row
+        near = slice(np.searchsorted(ends, first, side="right"), np.searchsorted(starts, last))
+        for image_index, variant_index in places[near]:
             start = int(self.start[image_index, variant_index])
             low, high = max(first, start), min(last, start + int(self.counts[image_index]))
             if low < high:
                 variant = self.variants[variant_index]
                 yield Segment(low, int(image_index), variant, range(low - start, high - start))
+
+    @cached_property
+    def _by_row(self) -> tuple[NDArray[np.intp], NDArray[np.int64], NDArray[np.int64]]:
+        """Photo and column of each used variant in the order of the rows, its first row, and the end of rows so far.
+
+        The end is that of all up to it, so that it rises even where a damaged store has rows that overlap.
+        """
+        places = np.argwhere(self.start != ABSENT)
+        places = places[np.argsort(self.start[places[:, 0], places[:, 1]], kind="stable")]
+        starts = self.start[places[:, 0], places[:, 1]]
+        return places, starts, np.maximum.accumulate(starts + self.counts[places[:, 0]])
 
 
 def plan_rows(variants: Sequence[Sequence[str]], counts: Sequence[int]) -> ViewRows:

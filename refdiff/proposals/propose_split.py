@@ -1,17 +1,16 @@
 """All photos of a split through a source: what other splits or an interrupted run computed is taken from the pool."""
 
-import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from refdiff.dataset.tables import Dataset
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.photos import Report, compute_photos
 from refdiff.engine.settings import SERIAL, Engine
+from refdiff.errors import StoreError
 from refdiff.layout import SplitLayout
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.job import COLUMNS, STAGE, ProposeJob, gather_facts, list_photos
@@ -19,7 +18,7 @@ from refdiff.proposals.settings import PhotoSourceSettings
 from refdiff.proposals.source import Photo, PhotoSource
 from refdiff.proposals.split_opening import open_split_source
 from refdiff.store.fingerprint import digest_facts
-from refdiff.store.hold import LOCK
+from refdiff.store.hold import empty_folder, hold_folder
 from refdiff.store.photo_batches import PhotoBatches, PhotoTask, write_tasks
 from refdiff.store.pool import Pool
 from refdiff.store.work import WorkFolder
@@ -110,7 +109,7 @@ def _propose_by_pixels(
         named.device,
     )
     batches = PhotoBatches(tasks, Pool.open_shards(pool.path, COLUMNS))
-    with work.hold(lambda: write_tasks(work.path, tasks), shared=not engine.is_whole):
+    with work.hold(lambda: write_tasks(work.path, tasks, pool.path), shared=not engine.is_whole):
         pool.begin(user)
         computed = compute_photos(job, batches, engine, report)
         missing = sum(len(batches.missing(batch)) for batch in range(len(batches)))
@@ -131,12 +130,7 @@ def _finish(pool: Pool, work: WorkFolder, user: str) -> None:
     """Let go of the pool, and of work folders of other photos or parameters, which hold no results."""
     pool.finish(user)
     for other in work.path.parent.glob(f"{user}-{'[0-9a-f]' * 20}"):
-        lock = FileLock(other / LOCK)
-        if other == work.path:
-            continue
-        try:
-            lock.acquire(timeout=0)
-        except (Timeout, OSError):
-            continue
-        shutil.rmtree(other, ignore_errors=True)
-        lock.release()
+        if other != work.path:
+            # Held by another run, or of another person's: it is not this run's concern.
+            with suppress(StoreError, OSError), hold_folder(other, wait=False):
+                empty_folder(other)

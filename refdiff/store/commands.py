@@ -1,4 +1,4 @@
-"""Arguments of the commands `refdiff store verify`, `info` and `repair`."""
+"""Arguments of the commands `refdiff store verify`, `info`, `repair` and `prune`."""
 
 import argparse
 
@@ -6,7 +6,7 @@ _PATH = "a store (.zarr folder), a work folder below .work, or an address such a
 
 
 def add_store_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """Add `store` with its three commands to a parser; each sets `run`, which takes the parsed arguments."""
+    """Add `store` with its four commands to a parser; each sets `run`, which takes the parsed arguments."""
     store = commands.add_parser("store", help="verify, describe or repair a store of features")
     actions = store.add_subparsers(title="commands", required=True, metavar="COMMAND")
     verify = actions.add_parser(
@@ -29,6 +29,14 @@ def add_store_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPa
     )
     repair.add_argument("path", metavar="PATH", help="a store (.zarr folder) or a work folder below .work")
     repair.set_defaults(run=_repair)
+    prune = actions.add_parser(
+        "prune",
+        help="remove work folders and pools that no row of params.yaml uses",
+        description="Remove from .work of the current folder's project what rows or parameters made that params.yaml "
+        "has no more. What a run holds stays; so does what differs in model, code, device or library versions alone.",
+    )
+    prune.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
+    prune.set_defaults(run=_prune)
 
 
 # What inspects a store takes a second to import, which `refdiff segment` need not pay.
@@ -42,6 +50,12 @@ def _describe(arguments: argparse.Namespace) -> None:
     from refdiff.store.console import print_summary
 
     print_summary(arguments.path, as_json=arguments.json)
+
+
+def _prune(arguments: argparse.Namespace) -> None:
+    from refdiff.store.console import prune_and_print
+
+    prune_and_print(dry_run=arguments.dry_run)
 
 
 def _repair(arguments: argparse.Namespace) -> None:

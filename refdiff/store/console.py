@@ -1,4 +1,4 @@
-"""What `refdiff store verify`, `info` and `repair` do and print."""
+"""What `refdiff store verify`, `info`, `repair` and `prune` do and print."""
 
 import json
 import sys
@@ -8,11 +8,12 @@ from pathlib import Path
 
 from refdiff.errors import StoreMismatchError
 from refdiff.parquet import verify_table
-from refdiff.store.describe import describe_summary, summarise_store
+from refdiff.store.describe import describe_summary, format_size, summarise_store
 from refdiff.store.dvc_cache import find_cached
 from refdiff.store.manifest import METADATA
 from refdiff.store.members import find_members
 from refdiff.store.opened import OpenedStore, open_store
+from refdiff.store.prune import prune_work
 from refdiff.store.repair import Repair, drop_published, repair_store
 from refdiff.store.verify import Fault, Kind, verify_store
 
@@ -77,6 +78,25 @@ def repair_and_print(path: str) -> None:
         print(f"{path}: whole; nothing to repair")
         return
     print_repair(Path(path), repair_store(store, faults))
+
+
+def prune_and_print(*, dry_run: bool) -> None:
+    """`refdiff store prune`: a line for each folder that no row uses, and what they come to.
+
+    Raises:
+        ParameterError: params.yaml cannot be read.
+        StoreError: Something cannot be removed.
+    """
+    freed = 0
+    for each in prune_work(Path(), dry_run=dry_run):
+        shared = f"; {format_size(each.shared)} more have other names" if each.shared else ""
+        verb = "would remove" if dry_run else "removed"
+        print(
+            f"{'kept' if each.held else verb} {each.path}: "
+            + ("a run holds it" if each.held else format_size(each.freed) + shared)
+        )
+        freed += 0 if each.held else each.freed
+    print(f"{format_size(freed)} {'would be' if dry_run else 'were'} freed")
 
 
 def describe_faults(store: OpenedStore, faults: Sequence[Fault]) -> list[str]:

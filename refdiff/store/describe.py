@@ -11,6 +11,7 @@ from refdiff.errors import RefdiffError
 from refdiff.store.arrays import ArrayMetadata, parse_array
 from refdiff.store.manifest import METADATA, array_of
 from refdiff.store.opened import OpenedStore
+from refdiff.store.photo_batches import count_done
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,7 @@ class StoreSummary:
         kind: What it holds.
         complete: Whether it is published.
         shards: Shards finished, and shards in all (None when no array tells).
+        photos: Photos of which everything is in the pool, and photos in all; None where work is not done by photo.
         files: Files in the folder.
         bytes: Their sizes together.
         arrays: Its arrays.
@@ -53,6 +55,7 @@ class StoreSummary:
     kind: str
     complete: bool
     shards: tuple[int, int | None]
+    photos: tuple[int, int] | None
     files: int
     bytes: int
     arrays: tuple[ArraySummary, ...]
@@ -78,6 +81,7 @@ def summarise_store(store: OpenedStore) -> StoreSummary:
         store.manifest.kind,
         store.manifest.complete,
         (len(store.manifest.shards), _count_shards(store, arrays)),
+        None if store.work is None else count_done(store.work),
         len(store.names),
         sum(sizes),
         arrays,
@@ -90,16 +94,21 @@ def describe_summary(summary: StoreSummary) -> list[str]:
     done, total = summary.shards
     state = "complete" if summary.complete else "in the making"
     lines = [f"{summary.where}: {summary.kind}, {state}"]
-    lines.append(f"  shards  {done} of {'an unknown number' if total is None else total}")
+    if summary.photos is not None:
+        lines.append(f"  photos  {summary.photos[0]} of {summary.photos[1]} are in the pool")
+    if summary.photos is None or total is not None:  # masks have no shards, and views none before all photos are done
+        lines.append(f"  shards  {done} of {'an unknown number' if total is None else total}")
     stored = sum(array.stored_bytes for array in summary.arrays)
     raw = sum(array.raw_bytes for array in summary.arrays)
-    ratio = f"; {raw / stored:.2f} times smaller than its {_size(raw)} of values" if stored else ""
-    lines.append(f"  files   {summary.files}, {_size(summary.bytes)}{ratio}")
+    ratio = f"; {raw / stored:.2f} times smaller than its {format_size(raw)} of values" if stored else ""
+    lines.append(f"  files   {summary.files}, {format_size(summary.bytes)}{ratio}")
     for array in summary.arrays:
         shape = " x ".join(str(length) for length in array.shape)
         ratio = f", {array.raw_bytes / array.stored_bytes:.2f} times smaller" if array.stored_bytes else ""
         files = f"{array.files[0]} of {array.files[1]} files"
-        lines.append(f"  array   {array.name}: {array.data_type} {shape}, {files}, {_size(array.stored_bytes)}{ratio}")
+        lines.append(
+            f"  array   {array.name}: {array.data_type} {shape}, {files}, {format_size(array.stored_bytes)}{ratio}"
+        )
     lines.extend(f"  {line}" for line in _flatten(summary.provenance))
     return lines
 
@@ -144,7 +153,8 @@ def _flatten(value: Mapping[str, Any], prefix: str = "") -> list[str]:
     return lines
 
 
-def _size(count: int) -> str:
+def format_size(count: int) -> str:
+    """Bytes for people."""
     for unit, step in (("GB", 1e9), ("MB", 1e6), ("kB", 1e3)):
         if count >= step:
             return f"{count / step:.1f} {unit}"

@@ -1,4 +1,4 @@
-"""DVC's cache behind a published store: which cached objects are not what they are named by.
+"""DVC's cache behind a published store: what a store was, and which cached objects are not what they are named by.
 
 DVC takes an object in its cache for what its name says: it compares times, never content. A damaged one would come
 back with the next checkout, and one that is linked into the store is the store's damaged file.
@@ -6,20 +6,44 @@ back with the next checkout, and one that is linked into the store is the store'
 
 import hashlib
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from refdiff.errors import translate_read_errors
 
+# Types of links by which a file of the workspace is the cached object itself.
+_ONE_FILE = ("hardlink", "symlink")
+
+
+@dataclass(frozen=True, slots=True)
+class CachedOutput:
+    """A stored output, as DVC's lock file names it, in DVC's local cache.
+
+    Attributes:
+        objects: By name relative to the output (`""` for the list of them): the object's path, whether or not it is
+            there, and its MD5.
+        shares_files: Whether the repository is set up so that files of its workspace are the cached objects
+            themselves, and not copies that may be written to.
+    """
+
+    objects: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
+    shares_files: bool = False
+
 
 def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
-    """Objects of DVC's local cache that a stored output is made of.
+    """Objects of DVC's local cache that a stored output is made of (see `find_output`)."""
+    return find_output(store).objects
+
+
+def find_output(store: Path) -> CachedOutput:
+    """What DVC's local cache has of an output; the output itself need not be there.
 
     Args:
         store: The output's folder.
 
     Returns:
-        By name relative to the store (`""` for the list of them): the object's path and its MD5. Nothing when the
-        folder is no output of a DVC repository, or its list is not in the cache.
+        No objects when the folder is no output of a DVC repository, or was never stored; the list alone when that is
+        not in the cache.
     """
     from dvc.exceptions import DvcException  # a second to import
     from dvc.repo import Repo
@@ -27,7 +51,7 @@ def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
     from dvc_objects.errors import ObjectFormatError
 
     try:
-        with Repo(str(store.absolute().parent)) as repo:
+        with Repo(str(next(folder for folder in store.absolute().parents if folder.is_dir()))) as repo:
             for out in repo.find_outs_by_path(str(store.absolute())):
                 if not out.hash_info or not out.hash_info.value:
                     continue
@@ -39,10 +63,10 @@ def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
                         assert hash_info is not None
                         assert hash_info.value is not None
                         found["/".join(key)] = (Path(out.cache.oid_to_path(hash_info.value)), hash_info.value)
-                return found
+                return CachedOutput(found, next(iter(out.cache.cache_types), None) in _ONE_FILE)
     except (DvcException, ObjectFormatError):
         pass
-    return {}
+    return CachedOutput()
 
 
 def find_damaged(cached: Mapping[str, tuple[Path, str]], names: Collection[str]) -> list[Path]:

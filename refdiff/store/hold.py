@@ -4,6 +4,7 @@ import fcntl
 import json
 import os
 import platform
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,6 +98,28 @@ def lock_for_setup(path: Path) -> Iterator[None]:
     """Let one process at a time make what the folder's shards have in common: a second or so."""
     with FileLock(path / SETUP_LOCK):
         yield
+
+
+def empty_folder(path: Path, *, first: str | None = None) -> None:
+    """Take away everything in a folder that this process holds, but for its locks.
+
+    The folder and its locks stay: were they removed, a run that waits for the lock by its old inode (`share_folder`
+    does, and on a network file system nobody can tell) and one that comes later would each hold a lock of that name.
+
+    Args:
+        path: The folder.
+        first: A file by which what is left, when this is interrupted, could pass for whole.
+
+    Raises:
+        OSError: It cannot be changed.
+    """
+    if first is not None:
+        (path / first).unlink(missing_ok=True)
+    for each in path.iterdir():
+        if each.is_dir() and not each.is_symlink():
+            shutil.rmtree(each)
+        elif each.name not in (LOCK, SETUP_LOCK):
+            each.unlink(missing_ok=True)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ There are 4,096 buckets, so a batch has about one photo of RefCOCO val's 1,500 a
 """
 
 import json
+import os
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,9 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pyarrow as pa
+
 from refdiff.errors import StoreError
 from refdiff.prefetch import prefetch
-from refdiff.store.pool_shards import PoolShards, Row, bucket_of
+from refdiff.store.pool_shards import PHOTOS, PoolShards, Row, bucket_of
 from refdiff.whole_file import replacing
 
 # A shard of the pool ends with its batch, or with whichever of these comes first; a kill loses at most that much of the
@@ -29,6 +32,7 @@ SHARD_SECONDS = 60.0
 SHARD_BYTES = 1 << 26
 
 FILE = "photos.json"
+_HEXADECIMAL = frozenset("0123456789abcdef")
 
 LoadedT = TypeVar("LoadedT")
 
@@ -179,9 +183,16 @@ class _Rows:
         return photos
 
 
-def write_tasks(folder: Path, tasks: Sequence[PhotoTask]) -> None:
-    """Leave the tasks for workers, so that each need not list them again, out of all masks of the split."""
-    plain = [[task.image_index, task.image_id, task.digest, dict(task.items)] for task in tasks]
+def write_tasks(folder: Path, tasks: Sequence[PhotoTask], pool: Path) -> None:
+    """Leave the tasks for workers, so that each need not list them again, out of all masks of the split.
+
+    Args:
+        folder: The work folder.
+        tasks: All photos of the split.
+        pool: The pool's folder, for those who ask how far the work has come.
+    """
+    photos = [[task.image_index, task.image_id, task.digest, dict(task.items)] for task in tasks]
+    plain = {"pool": Path(os.path.relpath(pool, folder)).as_posix(), "photos": photos}
     with replacing(folder / FILE) as partial:
         partial.write_text(json.dumps(plain), encoding="utf-8")
 
@@ -192,10 +203,43 @@ def read_tasks(folder: Path) -> list[PhotoTask]:
     Raises:
         StoreError: There is nothing of the kind.
     """
+    return _read(folder)[0]
+
+
+def count_done(folder: Path) -> tuple[int, int] | None:
+    """How many photos of a work folder have all their items in its pool, and how many there are.
+
+    None where the work is not done photo by photo. Whether items are whole is not looked at.
+
+    Raises:
+        StoreError: The folder's list of photos, or the pool, cannot be read.
+    """
+    if not (folder / FILE).exists():
+        return None
+    tasks, pool = _read(folder)
+    batches = PhotoBatches(tasks, PoolShards(pool / PHOTOS, pa.schema([])))
+    missing = {task.image_index for batch in range(len(batches)) for task in batches.missing(batch)}
+    return sum(task.image_index not in missing for task in tasks), len(tasks)
+
+
+def find_pool(folder: Path) -> Path:
+    """The pool of a work folder.
+
+    Raises:
+        StoreError: The folder's list of photos cannot be read.
+    """
+    return _read(folder)[1]
+
+
+def _read(folder: Path) -> tuple[list[PhotoTask], Path]:
     try:
         plain = json.loads((folder / FILE).read_text(encoding="utf-8"))
-        return [PhotoTask(int(index), str(name), str(digest), dict(items)) for index, name, digest, items in plain]
-    except (OSError, ValueError, TypeError, RecursionError) as error:
+        rows, pool = plain["photos"], folder / str(plain["pool"])
+        tasks = [PhotoTask(int(index), str(name), str(digest), dict(items)) for index, name, digest, items in rows]
+        if not all(set(task.digest) <= _HEXADECIMAL for task in tasks):
+            raise ValueError("a photo's digest is none")
+        return tasks, pool
+    except (OSError, ValueError, TypeError, LookupError, OverflowError, RecursionError) as error:
         raise StoreError(
             f"{folder / FILE}: cannot be read ({error}); expected the one of the run that sent this work, on a file "
             "system that all workers see; run the same command again"

@@ -19,7 +19,7 @@ import pyarrow as pa
 from filelock import FileLock
 
 from refdiff.store.fingerprint import digest_facts
-from refdiff.store.pool_shards import PoolShards
+from refdiff.store.pool_shards import PHOTOS, PoolShards
 from refdiff.store.work import WORK, translate_write_errors, write_json
 
 
@@ -49,7 +49,7 @@ class Pool:
     @staticmethod
     def open_shards(path: Path, columns: pa.Schema) -> PoolShards:
         """The items of the pool in a folder."""
-        return PoolShards(path / "photos", columns)
+        return PoolShards(path / PHOTOS, columns)
 
     def begin(self, user: str) -> None:
         """Make the folder and note who uses it, so that nobody drops it.
@@ -62,7 +62,7 @@ class Pool:
         """
         with translate_write_errors(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
-            with self._siblings():
+            with hold_siblings(self.path):
                 self._users.mkdir(parents=True, exist_ok=True)
                 write_json(self.path / "facts.json", self.facts)
                 write_json(self._users / f"{user}.json", {"complete": False})
@@ -74,7 +74,7 @@ class Pool:
         kept while a split has still to publish from it, and complete results of other settings, which DVC's cache has
         as artifacts, do not pile up.
         """
-        with translate_write_errors(self.path), self._siblings():
+        with translate_write_errors(self.path), hold_siblings(self.path):
             write_json(self._users / f"{user}.json", {"complete": True})
             self._leave(user, self.path)
 
@@ -82,7 +82,7 @@ class Pool:
         """Note that a user has published without a pool of this name; drop those that all their users have left."""
         with translate_write_errors(self.path):
             if self.path.parent.is_dir():
-                with self._siblings():
+                with hold_siblings(self.path):
                     self._leave(user, None)
 
     def _leave(self, user: str, stays: Path | None) -> None:
@@ -96,11 +96,16 @@ class Pool:
             if not any(user.suffix == ".json" for user in mark.parent.iterdir()):
                 shutil.rmtree(pool, ignore_errors=True)
 
-    @contextmanager
-    def _siblings(self) -> Iterator[None]:
-        """Hold all pools of this name against being dropped or joined. To be held shortly."""
-        with FileLock(self.path.parent / f"{self._name}.lock"):
-            yield
+
+@contextmanager
+def hold_siblings(pool: Path) -> Iterator[None]:
+    """Hold all pools of one name against being dropped or joined. To be held shortly.
+
+    Args:
+        pool: The folder of one of them.
+    """
+    with FileLock(pool.parent / f"{pool.name.rsplit('-', 1)[0]}.lock"):
+        yield
 
 
 def _is_complete(mark: Path) -> bool:

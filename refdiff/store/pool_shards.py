@@ -18,6 +18,7 @@ from refdiff.whole_file import replacing
 OPEN_SHARDS = 64
 BUCKET_DIGITS = 3
 LOCK = "lock"
+PHOTOS = "photos"  # below a pool's folder
 DATA = ".arrow"
 MARKER = ".json"
 

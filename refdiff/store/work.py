@@ -18,7 +18,7 @@ from typing import Any
 
 from refdiff.errors import RefdiffError, StoreError, UnreadableError, translate_read_errors
 from refdiff.store.fingerprint import digest_facts, digest_file
-from refdiff.store.hold import LOCK, SETUP_LOCK, hold_folder, lock_for_setup, share_folder
+from refdiff.store.hold import empty_folder, hold_folder, lock_for_setup, share_folder
 from refdiff.whole_file import replacing
 
 WORK = Path(".work")
@@ -188,7 +188,7 @@ class WorkFolder:
         entries = {}
         for name in files:
             path = self.content / name
-            _sync(path)
+            sync_file(path)
             entries[name] = (path.stat().st_size, digest_file(path))
         record = ShardRecord(index, entries, inputs)
         write_json(self.marker(index), record.to_plain())
@@ -224,8 +224,7 @@ class WorkFolder:
     def _drop_older(self) -> None:
         """Take away complete work of other fingerprints under the same name: DVC's cache has what was published.
 
-        What another run holds stays. So does each folder's lock: were it removed, a run that waits for it and one that
-        comes later would hold two locks of one name.
+        What another run holds stays.
         """
         name = self.path.name.rsplit("-", 1)[0]
         for other in self.path.parent.glob(f"*/{COMPLETE}"):
@@ -233,7 +232,7 @@ class WorkFolder:
                 # Held by another run, or of another person's: it is not this run's concern.
                 with suppress(StoreError, OSError), hold_folder(other.parent, wait=False):
                     if other.is_file():
-                        _empty(other.parent)
+                        empty_folder(other.parent, first=COMPLETE)
 
     def _is_whole(self, name: str, size: int, digest: str) -> bool:
         path = self.content / name
@@ -241,7 +240,7 @@ class WorkFolder:
             return path.is_file() and path.stat().st_size == size and digest_file(path) == digest
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
     """Bring a file to the disk, so that its marker does not outlive it when the power fails."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -268,16 +267,6 @@ def read_marker(marker: Path) -> ShardRecord | None:
         raise
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return None
-
-
-def _empty(work: Path) -> None:
-    """Take away everything in a work folder but its lock; `complete.json` first, or what is left could pass for it."""
-    (work / COMPLETE).unlink()
-    for path in work.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        elif path.name not in (LOCK, SETUP_LOCK):
-            path.unlink(missing_ok=True)
 
 
 def _drop_partials(path: Path) -> None:

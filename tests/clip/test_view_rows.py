@@ -3,7 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refdiff.clip.view_rows import plan_rows
+from refdiff.clip.view_rows import ABSENT, ViewRows, plan_rows
 from refdiff.errors import StoreMismatchError
 
 VARIANTS = st.lists(st.sampled_from(["none", "paper_left", "paper_top"]), unique=True)
@@ -41,3 +41,25 @@ def test_files_cover_every_row_once(photos: list[tuple[list[str], int]], rows_pe
             seen[segment.row : segment.row + len(segment.proposals)] += 1
     assert (seen == 1).all()
     assert rows.total == sum(len(used) * count for used, count in photos)
+
+
+@given(
+    st.lists(st.tuples(st.integers(ABSENT, 20), st.integers(ABSENT, 20), st.integers(0, 5)), max_size=6),
+    st.integers(0, 25),
+    st.integers(0, 25),
+)
+def test_rows_in_any_order_are_found_as_by_looking_at_all(
+    photos: list[tuple[int, int, int]], first: int, last: int
+) -> None:
+    """A store may come from a stranger, with rows that are out of order or overlap."""
+    start = np.array([photo[:2] for photo in photos], np.int64).reshape(-1, 2)
+    rows = ViewRows(("a", "b"), start, np.array([photo[2] for photo in photos], np.int64))
+    found = [(each.row, each.image_index, each.variant, each.proposals) for each in rows.segments(first, last)]
+    expected = []
+    for image, variant in np.argwhere(start != ABSENT):
+        begin = int(start[image, variant])
+        low, high = max(first, begin), min(last, begin + photos[image][2])
+        if low < high:
+            expected.append((low, int(image), "ab"[variant], range(low - begin, high - begin)))
+    assert sorted(found, key=str) == sorted(expected, key=str)
+    assert [each[0] for each in found] == sorted(each[0] for each in found)

@@ -33,7 +33,14 @@ CODES = {
 # What a stage imports around its job, in the process of the run alone: it names work, asks for it and publishes it, and
 # no kept result passes through its hands before it is kept.
 AROUND = {
-    "extract_attention": {"command.py", "diffusion/extraction.py"},
+    "extract_attention": {
+        "command.py",
+        "diffusion/extraction.py",
+        # Shards out of DVC's cache: this same code made them, and they have the digests that were recorded then.
+        "store/dvc_cache.py",
+        "store/earlier_output.py",
+        "store/manifest.py",
+    },
     "propose_masks": {
         "command.py",
         "proposals/propose_split.py",

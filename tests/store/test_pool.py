@@ -1,6 +1,7 @@
 """Pools: nothing is computed twice, nothing damaged or foreign is used, and runs at the same time share the work."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -12,8 +13,10 @@ import pytest
 
 from refdiff.errors import ShardCorruptError, ShardsFailedError, StoreError
 from refdiff.store import photo_batches
+from refdiff.store.console import print_summary
 from refdiff.store.photo_batches import FILE, PhotoBatches, PhotoTask, read_tasks, write_tasks
 from refdiff.store.pool import Pool
+from refdiff.store.work import WorkFolder
 from tests.store.toy_photos import (
     COLUMNS,
     GONE,
@@ -232,7 +235,7 @@ def test_a_pool_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
 
 def test_tasks_come_back_as_they_were_left(tmp_path: Path) -> None:
     tasks = make_tasks([3, 1])
-    write_tasks(tmp_path, tasks)
+    write_tasks(tmp_path, tasks, tmp_path / "pool")
     assert read_tasks(tmp_path) == tasks
     (tmp_path / FILE).write_text("[[1, 2]]")
     with pytest.raises(StoreError, match=r"photos.json: cannot be read"):
@@ -250,3 +253,20 @@ def test_a_bucket_that_cannot_be_written_ends_the_run_with_one_line(tmp_path: Pa
         (bucket / "lock").mkdir(parents=True)
     with pytest.raises(StoreError, match=r"cannot be written .*run the same command again"):
         fill(tmp_path, [task])
+
+
+def test_info_of_a_work_folder_counts_photos(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
+    tasks = make_tasks(range(5))
+    fill(tmp_path, tasks[:2])
+    work = WorkFolder(tmp_path, "propose_masks", "val-regions", {"stage": "propose_masks"})
+    with work.hold(lambda: write_tasks(work.path, tasks, make_pool(tmp_path).path)):
+        pass
+    print_summary(str(work.path), as_json=False)
+    said = capsys.readouterr().out
+    assert f"{work.path / 'content'}: propose_masks, in the making\n  photos  2 of 5 are in the pool\n  files " in said
+    fill(tmp_path, tasks)
+    print_summary(str(work.path), as_json=True)
+    assert json.loads(capsys.readouterr().out)["photos"] == [5, 5]
+    (work.path / FILE).write_text('{"pool": "x", "photos": [[1e999, "a", "b", {}]]}')
+    with pytest.raises(StoreError, match=r"photos\.json: cannot be read"):
+        print_summary(str(work.path), as_json=False)

@@ -8,11 +8,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pytest
 from filelock import FileLock
+from pydantic import BaseModel
 
 from refdiff.attention_store import AttentionStore
 from refdiff.errors import UnreadableError
+from refdiff.json_record import read_record
+from refdiff.parquet import read_provenance, read_table, verify_table
 from refdiff.store import dvc_cache, pool_shards
 from refdiff.store.console import EXIT_DAMAGED, print_verification, repair_and_print
 from refdiff.store.opened import open_store
@@ -200,3 +204,32 @@ def test_lost_permissions_by_the_commands(published: Path, tmp_path: Path) -> No
         assert repaired.returncode == 2, repaired
         assert re.fullmatch(r"error: .*cannot be read \(Permission denied\); .*\n", repaired.stderr)
         assert contents(published) == before
+
+
+class Record(BaseModel):
+    """What a reader of a record relies on."""
+
+
+RECORDS: dict[str, tuple[str, Callable[[Path], Any]]] = {
+    "a record": ("dataset.json", lambda path: read_record(path, Record)),
+    "a table": ("images.parquet", lambda path: read_table(path, pa.schema([]))),
+    "a table that is verified": ("images.parquet", verify_table),
+    "a table's provenance": ("images.parquet", read_provenance),
+}
+READ = "import sys\nfrom pathlib import Path\nfrom tests.store.test_unreadable import RECORDS\n"
+
+
+@pytest.mark.parametrize("name", RECORDS)
+def test_a_record_or_table_that_cannot_be_read_is_not_to_be_made_again(tmp_path: Path, name: str):
+    file = tmp_path / RECORDS[name][0]
+    file.write_bytes(b"{}")
+    file.chmod(0)
+    done = run_bound(tmp_path, "-c", f"{READ}RECORDS[{name!r}][1](Path({str(file)!r}))")
+    assert f"UnreadableError: {file}: cannot be read (Permission denied); correct its permissions" in done.stderr
+    assert file.exists()
+
+
+def test_an_error_of_the_disk_is_not_damage():
+    """The kernel answers a read of this file's start with EIO."""
+    with pytest.raises(UnreadableError, match=r"/proc/self/mem: cannot be read \(Input/output error\)"):
+        read_record(Path("/proc/self/mem"), Record)

@@ -99,7 +99,7 @@ def fill(
     """Run the job, and check every item that the run is to leave; for how many photos it says that it computed."""
     pool, folder = make_pool(root, model, split), root / "runs" / f"{split}-{len(tasks)}-{tasks[0].digest[:9]}"
     folder.mkdir(parents=True, exist_ok=True)
-    write_tasks(folder, tasks)
+    write_tasks(folder, tasks, pool.path)
     batches = PhotoBatches(tasks, Pool.open_shards(pool.path, COLUMNS))
     seen: list[int] = []
     job = ToyJob(folder, pool.path, root / "log", seconds)

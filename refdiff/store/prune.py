@@ -1,0 +1,172 @@
+"""What no row of params.yaml would use any more: work folders and pools of rows or parameters that are gone.
+
+Parameters decide, and nothing else: a folder of another model, code, kind of device or library version stays, since a
+second environment may work in the same project. What a run holds stays in any case.
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refdiff.clip.settings import ClipSettings
+from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
+from refdiff.errors import StoreError
+from refdiff.params import PARAMS_FILE, Section, find, parse_section, read_params
+from refdiff.proposals.settings import PHOTO_SOURCES
+from refdiff.store.hold import empty_folder, hold_folder
+from refdiff.store.photo_batches import find_pool
+from refdiff.store.pool import hold_siblings
+from refdiff.store.work import COMPLETE, FACTS, WORK, translate_write_errors
+
+POOL = "pool"
+_DIGEST = "[0-9a-f]" * 20
+
+Uses = Mapping[str, Mapping[str, Mapping[str, Any]]]
+"""By stage (`pool/<stage>` for its pools) and a folder's name without its digest: facts that a used one has."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pruned:
+    """A folder that no row uses.
+
+    Attributes:
+        path: The folder.
+        freed: Bytes of files that have no other name.
+        shared: Bytes of files that others are links to, such as the published store.
+        held: Whether a run holds it, so that it stays.
+    """
+
+    path: Path
+    freed: int
+    shared: int
+    held: bool
+
+
+def prune_work(root: Path, *, dry_run: bool) -> Iterator[Pruned]:
+    """Remove work folders and pools that no row of params.yaml uses.
+
+    Args:
+        root: The project's folder.
+        dry_run: Remove nothing.
+
+    Yields:
+        Each, after it was removed. Of a work folder the locks stay (see `empty_folder`).
+
+    Raises:
+        ParameterError: params.yaml does not say what is used.
+        StoreError: Something cannot be removed.
+    """
+    uses = _list_uses(root / PARAMS_FILE)
+    for folder in _find_unused(root, uses, [stage for stage in uses if not stage.startswith(POOL)]):
+        freed, shared = _measure(folder)
+        yield Pruned(folder, freed, shared, not _empty(folder, dry_run=dry_run))
+    for folder in _find_unused(root, uses, [stage for stage in uses if stage.startswith(POOL)]):
+        freed, shared = _measure(folder)
+        yield Pruned(folder, freed, shared, not _drop_pool(root, folder, dry_run=dry_run))
+
+
+def _list_uses(path: Path) -> Uses:
+    params = read_params(path)
+
+    def dump(model: type[Section], name: str) -> Any:
+        return parse_section(model, find(params, name), name).model_dump(mode="json")
+
+    splits, sources = (list(_rows(params, table)) for table in ("splits", "sources"))
+    captures = {name: dump(CaptureSettings, f"captures.{name}") for name in _rows(params, "captures")}
+    extract, clip = dump(ExtractAttentionSettings, "extract_attention"), dump(ClipSettings, "embed_clip")
+    masks = {name: PHOTO_SOURCES.read(name, path).model_dump(mode="json") for name in sources}
+    pairs = [(split, source) for split in splits for source in sources]
+    return {
+        "extract_attention": {
+            f"{split}-{name}": {"capture": capture, "parameters": extract}
+            for split in splits
+            for name, capture in captures.items()
+        },
+        "propose_masks": {f"{split}-{source}": {"parameters": masks[source]} for split, source in pairs},
+        "embed_clip": {f"{split}-{source}": {"parameters": clip} for split, source in pairs},
+        f"{POOL}/propose_masks": {source: {"parameters": masks[source]} for source in sources},
+        f"{POOL}/embed_clip": {"views": {"parameters": clip}},
+    }
+
+
+def _rows(params: dict[str, Any], table: str) -> list[str]:
+    rows = find(params, table)
+    return [str(name) for name in rows] if isinstance(rows, dict) else []
+
+
+def _find_unused(root: Path, uses: Uses, stages: list[str]) -> list[Path]:
+    found = []
+    for stage in stages:
+        for folder in sorted((root / WORK / stage).glob(f"*-{_DIGEST}")):
+            facts = _read_facts(folder)
+            wanted = uses[stage].get(folder.name.rsplit("-", 1)[0])
+            if facts is not None and (wanted is None or not _has(facts, wanted)):
+                found.append(folder)
+    return found
+
+
+def _read_facts(folder: Path) -> dict[str, Any] | None:
+    """What a folder was made with; None for one that is empty, or damaged and so nobody's to judge."""
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+    except (OSError, ValueError, RecursionError):
+        return None
+    return facts if isinstance(facts, dict) else None
+
+
+def _has(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Whether a folder's parameters are those that a row has now; the facts leave out what moves no value."""
+    for name, now in wanted.items():
+        then = facts.get(name)
+        if isinstance(then, dict) and any(now.get(key) != value for key, value in then.items()):
+            return False
+    return True
+
+
+def _measure(folder: Path) -> tuple[int, int]:
+    """Bytes of files that have this name alone, and of files that have others."""
+    stats = [path.lstat() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    alone = sum(stat.st_size for stat in stats if stat.st_nlink == 1)
+    return alone, sum(stat.st_size for stat in stats) - alone
+
+
+def _empty(folder: Path, *, dry_run: bool) -> bool:
+    """Empty a work folder; whether it was free."""
+    try:
+        with translate_write_errors(folder), hold_folder(folder, wait=False):
+            if not dry_run:
+                empty_folder(folder, first=COMPLETE)
+    except StoreError:
+        if _is_held(folder):
+            return False
+        raise
+    return True
+
+
+def _drop_pool(root: Path, pool: Path, *, dry_run: bool) -> bool:
+    """Remove a pool; whether no run uses it. A run that is about to waits for the lock of the pool's name."""
+    with translate_write_errors(pool), hold_siblings(pool):
+        work = root / WORK / pool.parent.name
+        if any(_is_held(folder) and _may_use(folder, pool) for folder in work.glob(f"*-{_DIGEST}")):
+            return False
+        if not dry_run:
+            shutil.rmtree(pool)
+    return True
+
+
+def _may_use(work: Path, pool: Path) -> bool:
+    try:
+        return find_pool(work).resolve() == pool.resolve()
+    except StoreError:
+        return True  # of an older version, or not yet written
+
+
+def _is_held(folder: Path) -> bool:
+    try:
+        with hold_folder(folder, wait=False):
+            return False
+    except (StoreError, OSError):  # another's, or another person's
+        return True
