@@ -22,7 +22,7 @@ from benchmarks.table import Cost, print_rows, run_process
 
 CODE = Path(__file__).parents[1]
 STAGES = ("pool_masks", "fuse_scores", "evaluate_masks")
-METHOD = "ref-diff-plus"
+METHODS = ("ref-diff-plus", "released")  # a readout that is linear, and one that is not
 SWEPT = ("generative_weight=0:1", "beta=0:1", "text_local.head=0:1", "text_global.head=0:1")
 
 
@@ -32,15 +32,16 @@ def measure_stages(root: Path, methods: Sequence[str], weightings: int) -> list[
     for name in methods:
         for stage in ("fuse_scores", "evaluate_masks"):
             costs.append((f"{stage} {name}", run_process([f"stages.{stage}", SPLIT, name], root)))
-    sweep = ["refdiff.cli", "sweep", METHOD, "--split", SPLIT, "--random", str(weightings), "-o", str(root / "sweep")]
-    for field in SWEPT:
-        sweep += ["--set", field]
-    costs.append((f"sweep, {weightings} weightings", run_process(sweep, root)))
+    for name in METHODS:
+        sweep = ["refdiff.cli", "sweep", name, "--split", SPLIT, "--random", str(weightings), "-o", str(root / "sweep")]
+        for field in SWEPT:
+            sweep += ["--set", field]
+        costs.append((f"sweep {name}, {weightings} weightings", run_process(sweep, root)))
     return costs
 
 
-def measure_repro(root: Path) -> tuple[str, Cost]:
-    """Cost of `dvc repro` of one method's metrics after one of its weights was changed."""
+def measure_repro(root: Path) -> list[tuple[str, Cost]]:
+    """Cost of `dvc repro` of a method's metrics after one of its weights was changed."""
     for name in ("refdiff", "stages"):
         shutil.copytree(CODE / name, root / name, ignore=shutil.ignore_patterns("__pycache__", "models"))
     shutil.copy2(CODE / ".dvcignore", root)
@@ -49,13 +50,15 @@ def measure_repro(root: Path) -> tuple[str, Cost]:
     (root / "dvc.yaml").write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
     for command in (["git", "init", "-q"], [sys.executable, "-m", "dvc", "init", "-q"]):
         subprocess.run(command, cwd=root, check=True, capture_output=True)
-    target = f"evaluate_masks@{SPLIT}-{METHOD}"
-    run_process(["dvc", "repro", target], root)
-    file = root / "params.yaml"
-    params = yaml.safe_load(file.read_text(encoding="utf-8"))
-    params["methods"][METHOD]["beta"] = 0.35
-    file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
-    return "dvc repro of the metrics, one weight changed", run_process(["dvc", "repro", target], root)
+    file, costs = root / "params.yaml", []
+    for name in METHODS:
+        target = f"evaluate_masks@{SPLIT}-{name}"
+        run_process(["dvc", "repro", target], root)
+        params = yaml.safe_load(file.read_text(encoding="utf-8"))
+        params["methods"][name]["beta"] = 0.35
+        file.write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
+        costs.append((f"dvc repro of {name}, one weight changed", run_process(["dvc", "repro", target], root)))
+    return costs
 
 
 def main() -> None:
@@ -75,9 +78,9 @@ def main() -> None:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 pool.submit(make_split, root, extent).result()
         methods = yaml.safe_load((root / "params.yaml").read_text(encoding="utf-8"))["methods"]
-        costs = measure_stages(root, [METHOD] if arguments.smallest else list(methods), arguments.weightings)
+        costs = measure_stages(root, METHODS if arguments.smallest else list(methods), arguments.weightings)
         if not arguments.smallest:
-            costs.append(measure_repro(root))
+            costs += measure_repro(root)
     print_rows(
         "Scoring, each a process of its own",
         ("what", "process, s", "wall, s", "memory, GB"),

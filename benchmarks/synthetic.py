@@ -21,7 +21,7 @@ from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_
 from refdiff.layout import SplitLayout
 from refdiff.overlap import join_tables, measure_overlap, write_overlap
 from refdiff.params import parse_section
-from refdiff.pool_masks import grids_in_use, write_pooled
+from refdiff.pool_split import pool_split
 from refdiff.proposals.candidates import of_codes
 from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.readout import ReadoutSettings
@@ -103,7 +103,7 @@ def make_split(root: Path, extent: Extent) -> SplitLayout:
     write_clip(layout.clip(SOURCE), rng, extent, image_of, chosen[object_of], rows)
     params = write_params(root)
     readouts = [parse_section(ReadoutSettings, row, name) for name, row in params["readouts"].items()]
-    write_pooled(layout.pooled(SOURCE), dataset, proposals, grids_in_use(layout, readouts), {})
+    pool_split(layout, [SOURCE], readouts, lambda steps, _: steps)
     return layout
 
 

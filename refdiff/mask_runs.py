@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
-from refdiff.rle import mask_runs
+from refdiff.rle import check_coverage, read_runs
 
 
 @dataclass(frozen=True, slots=True)
 class MaskRuns:
-    """Runs of n masks; a run is a stretch of mask pixels in column-major order.
+    """Runs of n masks; a run is a stretch of mask pixels in column-major order, and may be empty.
 
     Attributes:
         height: Photo height.
@@ -38,20 +38,13 @@ def decode_runs(counts: Sequence[bytes], height: int, width: int) -> MaskRuns:
     Raises:
         MaskError: A code does not decode to `height` x `width`.
     """
-    starts, ends = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for index, code in enumerate(counts):
-        bounds = np.cumsum(mask_runs(code))
-        if bounds[-1] != height * width:
-            raise MaskError(
-                f"mask {index}: run-length code covers {bounds[-1]} pixels; "
-                f"expected {height} x {width} = {height * width}"
-            )
-        ends.append(bounds[1::2])
-        starts.append(bounds[0::2][: len(ends[-1])])
-    owner = np.repeat(np.arange(len(counts)), [len(part) for part in ends[1:]])
-    start, end = np.concatenate(starts), np.concatenate(ends)
-    area = np.bincount(owner, weights=end - start, minlength=len(counts)).astype(np.int64)
-    return MaskRuns(height, width, start, end, owner, area)
+    codes = read_runs(counts)
+    check_coverage(codes, height, width)
+    owner = np.repeat(np.arange(len(counts)), codes.counts)
+    end = np.cumsum(codes.pairs).reshape(-1, 2)[:, 1] - owner * (height * width)
+    inside = codes.pairs[:, 1]
+    area = np.add.reduceat(inside, codes.first) if len(counts) else np.zeros(0, np.int64)
+    return MaskRuns(height, width, end - inside, end, owner, area)
 
 
 def run_sums(runs: MaskRuns, values: NDArray[np.floating]) -> NDArray[np.float64]:
@@ -72,54 +65,26 @@ def run_sums(runs: MaskRuns, values: NDArray[np.floating]) -> NDArray[np.float64
     return sums.astype(np.float64)
 
 
-@dataclass(frozen=True, slots=True)
-class RunCuts:
-    """Where runs begin and end, in order: between two neighbours every mask is whole or nothing.
-
-    Attributes:
-        bounds: int64 `[cuts]`, rising, the first 0; the last stretch ends with the photo.
-        start: int `[runs]`, the cut that each run begins at.
-        end: int `[runs]`, the cut that it ends at; `cuts` for the photo's end.
-    """
-
-    bounds: NDArray[np.int64]
-    start: NDArray[np.intp]
-    end: NDArray[np.intp]
-
-
-def cut_runs(runs: MaskRuns) -> RunCuts:
-    """The cuts of some masks, for `level_sums` over many photos' worth of values."""
-    places = np.concatenate([[0, runs.height * runs.width], runs.start, runs.end])
-    bounds, where = np.unique(places, return_inverse=True)
-    where = where.ravel()[2:]
-    return RunCuts(bounds[:-1], where[: len(runs.start)], where[len(runs.start) :])
-
-
-def level_sums(runs: MaskRuns, cuts: RunCuts, levels: NDArray[np.int16]) -> tuple[NDArray[np.int64], int]:
+def level_sums(runs: MaskRuns, levels: NDArray[np.int16]) -> tuple[NDArray[np.int64], int]:
     """Exact sum of `levels` inside each mask, int64 `[n]`, and over the whole photo.
 
     Args:
         runs: The masks.
-        cuts: Theirs.
-        levels: `[W H]` of the photo, column by column.
+        levels: `[W H]` of the photo in 0 to 255, column by column.
 
     Raises:
         MaskError: Masks and levels differ in size.
     """
     if levels.shape != (runs.width, runs.height):
         raise MaskError(f"masks: expected {list(levels.shape[::-1])} pixels, got {[runs.height, runs.width]}")
-    upto = np.zeros(len(cuts.bounds) + 1, np.int64)
-    narrow = np.uint32 if levels.size < 1 << 24 else np.uint64
-    np.cumsum(np.add.reduceat(levels.ravel(), cuts.bounds, dtype=narrow), out=upto[1:])
+    upto = np.zeros(levels.size + 1, np.uint32 if levels.size < 1 << 24 else np.uint64)
+    np.cumsum(levels, dtype=upto.dtype, out=upto[1:])
     counts = np.bincount(runs.owner, minlength=len(runs.area))
+    first = (np.cumsum(counts) - counts)[counts > 0]
     sums = np.zeros(len(runs.area), np.int64)
-    sums[counts > 0] = np.add.reduceat(upto[cuts.end] - upto[cuts.start], _firsts(counts)) if len(runs.owner) else 0
+    if len(first):
+        sums[counts > 0] = np.add.reduceat(upto[runs.end] - upto[runs.start], first, dtype=np.int64)
     return sums, int(upto[-1])
-
-
-def _firsts(counts: NDArray[np.intp]) -> NDArray[np.intp]:
-    """The first run of each mask that has one."""
-    return (np.cumsum(counts) - counts)[counts > 0]
 
 
 def separable_sums(runs: MaskRuns, rows: NDArray[np.floating], columns: NDArray[np.floating]) -> NDArray[np.float32]:

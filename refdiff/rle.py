@@ -4,6 +4,7 @@ A mask is `Bool[height width]`; its code is the compressed `counts` of pycocotoo
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -14,9 +15,31 @@ from refdiff.errors import MaskError
 
 # Four numbers for each of these still count in 8 bits.
 _AT_ONCE = 63
+# COCO's code: the character of nothing, the bit that says that the run goes on, and what no run of an image needs.
+_ZERO = 48
+_MORE = 0x20
+_MOST_DIGITS = 8
 
 # Its published types know only one of the forms that it takes and gives.
 coco: Any = pycocotools.mask
+
+
+@dataclass(frozen=True, slots=True)
+class CodeRuns:
+    """Runs of n codes, two by two: pixels outside the mask, then pixels inside, in column-major order.
+
+    Attributes:
+        pairs: int64 `[pairs 2]`, lengths, code after code; either may be 0.
+        counts: intp `[n]`, pairs of each code, at least 1.
+    """
+
+    pairs: NDArray[np.int64]
+    counts: NDArray[np.intp]
+
+    @property
+    def first(self) -> NDArray[np.intp]:
+        """The first pair of each code, `[n]`."""
+        return np.cumsum(self.counts) - self.counts
 
 
 def encode_masks(masks: NDArray[np.bool_]) -> list[bytes]:
@@ -64,12 +87,22 @@ def check_codes(counts: Sequence[bytes], height: int, width: int) -> None:
     Raises:
         MaskError: A code is not COCO's, or does not cover `height` x `width` pixels.
     """
-    for index, code in enumerate(counts):
-        covered = runs_length(code)
-        if covered != height * width:
-            raise MaskError(
-                f"mask {index}: run-length code covers {covered} pixels; expected {height} x {width} = {height * width}"
-            )
+    check_coverage(read_runs(counts), height, width)
+
+
+def check_coverage(runs: CodeRuns, height: int, width: int) -> None:
+    """`check_codes` of codes whose runs are read.
+
+    Raises:
+        MaskError: A code does not cover `height` x `width` pixels.
+    """
+    covered = np.add.reduceat(runs.pairs.sum(axis=1), runs.first) if len(runs.counts) else np.zeros(0, np.int64)
+    wrong = np.flatnonzero(covered != height * width)
+    if len(wrong):
+        raise MaskError(
+            f"mask {wrong[0]}: run-length code covers {covered[wrong[0]]} pixels; "
+            f"expected {height} x {width} = {height * width}"
+        )
 
 
 def decode_mask(counts: bytes, height: int, width: int) -> NDArray[np.bool_]:
@@ -112,41 +145,63 @@ def mask_intersections(first: Sequence[bytes], second: Sequence[bytes], height: 
     return np.rint(np.asarray(shares) * areas[:, None]).astype(np.int64)
 
 
-def mask_runs(counts: bytes) -> NDArray[np.int64]:
-    """Lengths of a code's runs in column-major order, zeros first, int64 `[runs]`.
+def read_runs(codes: Sequence[bytes]) -> CodeRuns:
+    """Runs of many codes in one pass.
 
-    The code is COCO's: base-48 characters of five bits with a continuation bit; from the third run on, a run is stored
+    A code is COCO's: base-48 characters of five bits with a continuation bit; from the fourth run on, a run is stored
     as its difference to the run two before it.
 
     Raises:
-        MaskError: The text is not such a code.
+        MaskError: One of the texts is not such a code.
     """
-    digits = np.frombuffer(counts, dtype=np.uint8).astype(np.int64) - 48
-    if digits.size == 0 or digits.min() < 0 or digits.max() >= 64 or digits[-1] & 0x20:
-        raise MaskError("run-length code: expected COCO's compressed counts, got something else or a part of one")
-    last = np.flatnonzero((digits & 0x20) == 0)
-    first = np.concatenate([[0], last[:-1] + 1])
-    place = np.arange(digits.size) - np.repeat(first, last - first + 1)
-    if place.max() > 7:
-        raise MaskError("run-length code: a run is longer than any image; expected COCO's compressed counts")
-    runs = np.add.reduceat((digits & 0x1F) << (5 * place), first)
-    runs -= np.where(digits[last] & 0x10, np.int64(1) << (5 * (last - first + 1)), 0)
-    runs[1::2] = np.cumsum(runs[1::2])
-    runs[2::2] = np.cumsum(runs[2::2])
-    if runs.min() < 0:
-        raise MaskError(f"run-length code: a run of {runs.min()} pixels; expected none below 0")
+    digits = np.frombuffer(b"".join(codes), np.uint8) - np.uint8(_ZERO)  # what is below wraps to large numbers
+    sizes = np.fromiter(map(len, codes), np.intp, len(codes))
+    ends = np.cumsum(sizes)
+    _refuse(sizes == 0, "is empty")
+    _refuse_digits(digits >= 64, ends, "holds other characters")
+    _refuse((digits[ends - 1] & _MORE) != 0, "is cut off")
+    last = np.flatnonzero((digits & _MORE) == 0)
+    span = np.diff(last, prepend=-1)
+    _refuse_digits(span > _MOST_DIGITS, np.searchsorted(last, ends), "has a run that is longer than any image")
+    first, values = last - span + 1, np.zeros(len(last), np.int64)
+    for place in range(span.max(initial=0)):
+        there = np.flatnonzero(span > place) if place else slice(None)
+        values[there] |= (digits[first[there] + place] & 0x1F).astype(np.int64) << (5 * place)
+    values -= np.where(digits[last] & 0x10, np.int64(1) << (5 * span), 0)
+    counts = np.diff(np.searchsorted(last, ends), prepend=0)
+    runs = _undo_differences(values, counts)
+    _refuse_digits((runs.pairs < 0).any(axis=1), np.cumsum(runs.counts), "has a run of fewer than 0 pixels")
     return runs
 
 
-def runs_length(counts: bytes) -> int:
-    """Pixels that a compressed code covers in all, runs of zeros included.
+def _undo_differences(values: NDArray[np.int64], counts: NDArray[np.intp]) -> CodeRuns:
+    """Runs of values that are stored as differences to the one two before, from the fourth of a code on."""
+    pairs = -(-counts // 2)
+    odd = np.cumsum(2 * pairs - counts) - (2 * pairs - counts)  # runs that were put behind the codes before
+    flat = np.zeros(2 * int(pairs.sum()), np.int64)
+    flat[np.arange(len(values)) + np.repeat(odd, counts)] = values
+    lengths = flat.reshape(-1, 2)
+    first = np.cumsum(pairs) - pairs
+    zeros = lengths[first, 0]
+    lengths[first, 0] = 0  # nothing is stored as a difference to the first run
+    summed = np.cumsum(lengths, axis=0)
+    before = np.where(first[:, None] > 0, summed[first - 1], 0)
+    summed -= np.repeat(before, pairs, axis=0)
+    summed[first, 0] = zeros
+    # The run that was put behind a code of an odd number of them has continued the sum of its column.
+    summed[(first + pairs - 1)[counts % 2 == 1], 1] = 0
+    return CodeRuns(summed, pairs)
 
-    pycocotools decodes without checking this sum, and reads past the mask's end when it is too large.
 
-    Raises:
-        MaskError: The text is not such a code.
-    """
-    return int(mask_runs(counts).sum())
+def _refuse_digits(bad: NDArray[np.bool_], ends: NDArray[np.integer], reason: str) -> None:
+    """Refuse the first code that something bad lies in; codes end before `ends`."""
+    if bad.any():
+        index = int(np.searchsorted(ends, np.flatnonzero(bad)[0], side="right"))
+        raise MaskError(f"mask {index}: run-length code {reason}; expected COCO's compressed counts")
+
+
+def _refuse(bad: NDArray[np.bool_], reason: str) -> None:
+    _refuse_digits(bad, np.arange(1, len(bad) + 1), reason)
 
 
 def _as_coco(counts: bytes, height: int, width: int) -> dict[str, object]:

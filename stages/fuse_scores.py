@@ -40,7 +40,7 @@ def main() -> None:
         "fuse_scores": settings.model_dump(mode="json"),
     }
     provenance = describe_run("fuse_scores", parameters, inputs.files)
-    table = fuse_split(inputs, method, readout, settings, _show_progress)
+    table = fuse_split(inputs, method, readout, _show_progress)
     path = layout.predictions(arguments.method)
     write_predictions(path, table, provenance)
     chosen = int((table.proposal_index >= 0).sum())

@@ -1,16 +1,20 @@
-"""Stage pool_masks: the candidate masks of a split brought to the attention grids that readouts use."""
+"""Stage pool_masks: what scores want of the masks of a split and no weight changes.
+
+Masks are brought to the attention grids that readouts use; heat that is not linear is summed in every mask.
+"""
 
 import argparse
 import shutil
+from collections.abc import Iterable
+from typing import Any
+
+from rich.console import Console
+from rich.progress import track
 
 from refdiff.command import run_command
-from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section, read_params
-from refdiff.pool_masks import grids_in_use, write_pooled
-from refdiff.pooled_store import grid_name
-from refdiff.proposals.tables import read_proposals
-from refdiff.provenance import describe_run
+from refdiff.pool_split import pool_split
 from refdiff.readout import ReadoutSettings
 
 
@@ -26,18 +30,18 @@ def main() -> None:
         parse_section(ReadoutSettings, row, f"readouts.{name}") for name, row in (params.get("readouts") or {}).items()
     ]
     layout = SplitLayout(split)
-    dataset = read_dataset(layout.dataset)
-    grids = grids_in_use(layout, readouts)
-    names = [grid_name(grid.mode, grid.size) for grid in grids]
-    masks = 0
     for source in sources:
-        proposals = read_proposals(layout.proposals(source))
-        path = layout.pooled(source)
-        shutil.rmtree(path, ignore_errors=True)
-        provenance = describe_run("pool_masks", {"grids": names}, {"proposals": layout.proposals(source)})
-        write_pooled(path, dataset, proposals, grids, provenance)
-        masks += len(proposals)
-    print(f"{layout.pooled('*').parent}: {masks} masks pooled to {', '.join(names) or 'no grid'}")
+        shutil.rmtree(layout.pooled(source), ignore_errors=True)
+    pooled = pool_split(layout, sources, readouts, _show_progress)
+    names = ", ".join(grid.name for grid in pooled.grids) or "no grid"
+    print(
+        f"{layout.pooled('*').parent}: {pooled.masks} masks pooled to {names}, "
+        f"heat of {len(pooled.summed)} readouts summed in them"
+    )
+
+
+def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
+    return track(steps, "pool_masks", total, console=Console(stderr=True))
 
 
 if __name__ == "__main__":

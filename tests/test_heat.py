@@ -6,17 +6,16 @@ from hypothesis import strategies as st
 
 from refdiff.attention import CrossMaps, MapKey
 from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
-from refdiff.fusion.scores import attention_contrast, levels_contrast, pooled_contrasts, runs_contrast
+from refdiff.fusion.scores import attention_contrast, pooled_contrasts, runs_contrast, sums_contrast
 from refdiff.geometry import CanvasMode, square_frame
 from refdiff.heat import (
     grid_heat,
-    grid_levels,
     heat_map,
     is_linear,
-    level_factor,
 )
+from refdiff.heat_sums import sum_heats
 from refdiff.mask_pooling import pool_masks
-from refdiff.mask_runs import cut_runs, decode_runs
+from refdiff.mask_runs import decode_runs
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import encode_masks
 from refdiff.upsampling import photo_matrices, resampling_matrix
@@ -162,16 +161,16 @@ def test_pooled_masks_score_as_full_size_masks(seed: int, height: int, width: in
     np.testing.assert_allclose(runs_contrast(heat, runs), full, atol=1e-6)
 
 
-@pytest.mark.parametrize("readout", [readout for readout in READOUTS if readout.round_to_8_bit])
+@pytest.mark.parametrize("readout", READOUTS)
 @given(seed=st.integers(0, 1000), height=st.integers(2, 60), width=st.integers(2, 60))
-def test_levels_score_as_their_heat(readout: ReadoutSettings, seed: int, height: int, width: int) -> None:
+def test_sums_score_as_their_heat(readout: ReadoutSettings, seed: int, height: int, width: int) -> None:
     rng = np.random.default_rng(seed)
     masks = rng.random((5, height, width)) < rng.random((5, 1, 1))
     masks[:, 0, 0], masks[:, -1, -1] = True, False
     maps, frame = _random_maps(seed, 8, 4), square_frame(height, width, "letterbox")
     runs = decode_runs(encode_masks(masks), height, width)
-    (levels,) = grid_levels(grid_heat(maps, [2], readout, frame)[None], readout, frame)
-    scores = levels_contrast(levels, level_factor(levels, readout), runs, cut_runs(runs))
+    ((sums,),) = sum_heats(grid_heat(maps, [2], readout, frame)[None], readout, frame, [[runs]])
+    scores = sums_contrast(sums.inside, sums.total, sums.factor, runs.area, height * width)
     np.testing.assert_allclose(scores, attention_contrast(heat_map(maps, [2], readout, frame), masks), atol=1e-7)
 
 

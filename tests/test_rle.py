@@ -14,7 +14,7 @@ from refdiff.rle import (
     mask_areas,
     mask_boxes,
     mask_intersections,
-    runs_length,
+    read_runs,
 )
 
 stacks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=17))
@@ -26,7 +26,7 @@ def test_decoding_gives_back_what_was_encoded(masks: np.ndarray) -> None:
     codes = encode_masks(masks)
     assert (decode_masks(codes, height, width) == masks).all()
     assert (mask_areas(codes, height, width) == masks.sum(axis=(1, 2))).all()
-    assert all(runs_length(code) == height * width for code in codes)
+    assert read_runs(codes).pairs.sum() == masks.size
 
 
 @given(stacks)
@@ -68,7 +68,49 @@ def test_any_bytes_are_decoded_or_refused(code: bytes) -> None:
     except MaskError:
         return
     assert mask.shape == (9, 11)
-    assert runs_length(code) == 99
+    assert read_runs([code]).pairs.sum() == 99
+
+
+@given(stacks)
+def test_runs_of_many_codes_are_those_of_the_pixels(masks: np.ndarray) -> None:
+    runs = read_runs(encode_masks(masks))
+    assert len(runs.counts) == len(masks)
+    for mask, first, count in zip(masks, runs.first, runs.counts, strict=True):
+        pairs = runs.pairs[first : first + count]
+        drawn = np.repeat(np.tile([False, True], count), pairs.ravel())
+        assert (mask == drawn.reshape(mask.shape[::-1]).T).all()
+
+
+@given(st.lists(st.binary(max_size=6) | st.text("0123456789PQ", max_size=6).map(str.encode), max_size=4))
+def test_many_codes_are_read_as_each_alone(codes: list[bytes]) -> None:
+    alone = []
+    for code in codes:
+        try:
+            alone.append(read_runs([code]).pairs)
+        except MaskError:
+            with pytest.raises(MaskError):
+                read_runs(codes)
+            return
+    runs = read_runs(codes)
+    assert runs.counts.tolist() == [len(pairs) for pairs in alone]
+    assert runs.pairs.tolist() == [pair for pairs in alone for pair in pairs.tolist()]
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        (b"", "is empty"),
+        (b"1\xff1", "holds other characters"),
+        (b"1 1", "holds other characters"),
+        (b"11P", "is cut off"),
+        (b"1PPPPPPPP1", "has a run that is longer than any image"),
+        (b"1O", "has a run of fewer than 0 pixels"),
+    ],
+)
+def test_what_is_no_code_is_named(code: bytes, reason: str) -> None:
+    good = encode_mask(np.eye(3, dtype=np.bool_))
+    with pytest.raises(MaskError, match=f"mask 2: run-length code {reason}; expected COCO's compressed counts"):
+        read_runs([good, good, code, good])
 
 
 def test_three_thousand_masks_at_once() -> None:

@@ -144,4 +144,4 @@ def _fuse(layout: SplitLayout, params: dict[str, Any], name: str) -> PredictionT
         readout = parse_section(ReadoutSettings, params["readouts"][method.readout], "readouts")
     settings = FuseScoresSettings(pool_masks=False)
     inputs = open_inputs(layout, method, readout, settings)
-    return fuse_split(inputs, method, readout, settings, lambda steps, _: steps)
+    return fuse_split(inputs, method, readout, lambda steps, _: steps)

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from refdiff.clip.ramps import variant_of
 from refdiff.errors import StoreMismatchError
 from refdiff.fusion.inputs import FusionInputs
-from refdiff.fusion.progress import Progress
 from refdiff.fusion.scores import Similarities, compare
 from refdiff.fusion.settings import MethodSettings, Ramp
+from refdiff.progress import Progress
 
 
 def measure_similarities(

@@ -10,9 +10,10 @@ from refdiff.errors import StoreMismatchError
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
 from refdiff.geometry import CanvasMode
 from refdiff.heat import is_linear
+from refdiff.heat_sums import mask_rows
 from refdiff.layout import SplitLayout
 from refdiff.overlap import OverlapTable, read_overlap
-from refdiff.pooled_store import PooledStore
+from refdiff.pooled_store import PooledStore, StoredSums, heat_inputs
 from refdiff.proposals.tables import ProposalTable, read_proposals
 from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import TextTable, read_text
@@ -27,9 +28,10 @@ class FusionInputs:
         text: Parsed sentences, a row per expression.
         proposals: The method's proposals.
         overlap: Their overlap with the true masks.
-        attention: The readout's capture; None where the method uses no heat.
+        attention: The readout's capture; None where the method uses no heat or all that it uses is summed.
         clip: The source's embeddings; None where the method uses no CLIP.
         pooled: The proposals pooled to attention grids, and the capture's canvas mode; None where they are not used.
+        sums: Sums of the readout's heat in the proposals; None where they are not used.
         files: What was read, by name.
     """
 
@@ -40,6 +42,7 @@ class FusionInputs:
     attention: AttentionStore | None
     clip: ClipStore | None
     pooled: tuple[PooledStore, CanvasMode] | None
+    sums: StoredSums | None
     files: dict[str, Path]
 
 
@@ -67,13 +70,20 @@ def open_inputs(
     dataset = read_dataset(layout.dataset)
     expected = len(dataset.expressions.expression_id)
     proposals, overlap = read_proposals(files["proposals"]), read_overlap(files["overlap"])
-    attention, clip, pooled = None, None, None
+    attention, clip, pooled, sums = None, None, None, None
     if method.uses_heat and readout is not None:
         files["attention"] = layout.attention(readout.capture)
-        attention = AttentionStore.open(files["attention"], expressions=expected)
-        if settings.pool_masks and is_linear(readout):
+        summed = settings.pool_masks and not is_linear(readout)
+        if not summed or method.select.rule == "otsu":
+            attention = AttentionStore.open(files["attention"], expressions=expected)
+        if settings.pool_masks:
             files["pooled"] = layout.pooled(method.proposals)
-            pooled = PooledStore.open(files["pooled"]), attention.settings["canvas_mode"]
+            store = PooledStore.open(files["pooled"])
+            if summed:
+                pairs = int(mask_rows(proposals, dataset.expressions.image_index)[1].sum())
+                sums = store.read_sums(readout, heat_inputs(layout, method.proposals, readout), expected, pairs)
+            elif attention is not None:
+                pooled = store, attention.settings["canvas_mode"]
     if method.uses_clip:
         files["clip"] = layout.clip(method.proposals)
         clip = ClipStore.open(files["clip"])
@@ -82,4 +92,4 @@ def open_inputs(
         raise StoreMismatchError(
             f"{files['text']}: expected a row for each of {expected} expressions, got {len(text)}; run `dvc repro`"
         )
-    return FusionInputs(dataset, text, proposals, overlap, attention, clip, pooled, files)
+    return FusionInputs(dataset, text, proposals, overlap, attention, clip, pooled, sums, files)

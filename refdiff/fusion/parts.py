@@ -13,9 +13,9 @@ from refdiff.fusion.candidates import table_candidates
 from refdiff.fusion.clip_parts import measure_similarities
 from refdiff.fusion.heat_parts import measure_contrast
 from refdiff.fusion.inputs import FusionInputs
-from refdiff.fusion.progress import Progress
 from refdiff.fusion.scores import Similarities
-from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
+from refdiff.fusion.settings import MethodSettings
+from refdiff.progress import Progress
 from refdiff.readout import ReadoutSettings
 
 NOT_THERE = -1
@@ -50,7 +50,6 @@ def measure_parts(
     inputs: FusionInputs,
     method: MethodSettings,
     readout: ReadoutSettings | None,
-    settings: FuseScoresSettings,
     progress: Progress,
 ) -> CandidateParts:
     """Measure what a method weighs, for a whole split.
@@ -59,7 +58,6 @@ def measure_parts(
         inputs: The split's tables and stores.
         method: Its filters, ramps and head rule count; a part whose weight is 0 is not measured.
         readout: Its readout; None where it uses no heat.
-        settings: How the scores are computed.
         progress: Called with photos and their number, once for the heat and once for CLIP.
 
     Raises:
@@ -74,9 +72,7 @@ def measure_parts(
     generative, otsu, similarities = None, None, None
     if method.uses_heat and readout is not None:
         with_otsu = method.select.rule == "otsu"
-        generative, otsu = measure_contrast(
-            inputs, proposal, readout, pool=settings.pool_masks, otsu=with_otsu, progress=progress
-        )
+        generative, otsu = measure_contrast(inputs, proposal, readout, otsu=with_otsu, progress=progress)
     if method.uses_clip:
         similarities = measure_similarities(inputs, proposal, method, progress)
     return CandidateParts(

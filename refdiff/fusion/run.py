@@ -9,9 +9,9 @@ from refdiff.fusion.choice import NO_CHOICE, decide
 from refdiff.fusion.inputs import FusionInputs
 from refdiff.fusion.parts import CandidateParts, measure_parts
 from refdiff.fusion.predictions import PredictionTable
-from refdiff.fusion.progress import Progress
 from refdiff.fusion.scores import Scores, score_proposals
-from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
+from refdiff.fusion.settings import MethodSettings
+from refdiff.progress import Progress
 from refdiff.readout import ReadoutSettings
 from refdiff.rle import encode_mask
 
@@ -20,7 +20,6 @@ def fuse_split(
     inputs: FusionInputs,
     method: MethodSettings,
     readout: ReadoutSettings | None,
-    settings: FuseScoresSettings,
     progress: Progress,
 ) -> PredictionTable:
     """Choose a mask for every expression of a split.
@@ -29,7 +28,6 @@ def fuse_split(
         inputs: The split's tables and stores.
         method: The method's row.
         readout: Its readout; None where it uses no heat.
-        settings: How the scores are computed.
         progress: Called with steps and their number, once for each part of the score.
 
     Returns:
@@ -40,7 +38,7 @@ def fuse_split(
         StoreMismatchError: The tables and stores do not belong to each other.
         ShardCorruptError: A shard is damaged.
     """
-    parts = measure_parts(inputs, method, readout, settings, progress)
+    parts = measure_parts(inputs, method, readout, progress)
     scores, chosen = choose_candidates(method, parts)
     return _assemble(inputs, parts, scores, chosen)
 

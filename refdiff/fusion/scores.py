@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from refdiff.errors import DegenerateMaskError, MaskError
 from refdiff.fusion.settings import MethodSettings, TextMix
 from refdiff.mask_pooling import PooledMasks
-from refdiff.mask_runs import MaskRuns, RunCuts, level_sums, run_sums
+from refdiff.mask_runs import MaskRuns, run_sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,21 +87,26 @@ def runs_contrast(heat: NDArray[np.floating], runs: MaskRuns) -> NDArray[np.floa
     return _contrast(inside, float(heat.sum(dtype=np.float64)), runs.area, heat.size)
 
 
-def levels_contrast(levels: NDArray[np.int16], factor: float, runs: MaskRuns, cuts: RunCuts) -> NDArray[np.float64]:
-    """`attention_contrast` of heat in 8 bit, from sums of whole numbers.
+def sums_contrast(
+    inside: NDArray[np.float64],
+    total: float | NDArray[np.float64],
+    factor: float | NDArray[np.float64],
+    areas: NDArray[np.integer],
+    pixels: int | NDArray[np.integer],
+) -> NDArray[np.float64]:
+    """`attention_contrast` of heat that is summed already (see `refdiff.heat_sums`).
 
     Args:
-        levels: `[W H]`, the photo column by column (see `refdiff.heat.grid_levels`).
-        factor: What a level is worth (see `refdiff.heat.level_factor`).
-        runs: The masks.
-        cuts: Theirs.
+        inside: Sums inside masks, `[n]`.
+        total: Sum over the photo; one, or one for each mask.
+        factor: Heat that a unit of the sums is; likewise.
+        areas: Pixels of the masks, `[n]`.
+        pixels: Pixels of the photo; likewise.
 
     Raises:
-        MaskError: Masks and levels differ in size.
         DegenerateMaskError: A mask is empty or covers the whole photo.
     """
-    inside, total = level_sums(runs, cuts, levels)
-    return factor * _contrast(inside.astype(np.float64), float(total), runs.area, levels.size)
+    return factor * _contrast(inside, total, areas, pixels)
 
 
 def pooled_contrasts(grids: NDArray[np.floating], pooled: PooledMasks) -> NDArray[np.float64]:
@@ -190,12 +195,16 @@ def _mix(expression: NDArray[np.float64], head: NDArray[np.float64], weights: Te
 
 
 def _contrast(
-    inside: NDArray[np.floating], total: float | NDArray[np.floating], area: NDArray[np.integer], pixels: int
+    inside: NDArray[np.floating],
+    total: float | NDArray[np.floating],
+    area: NDArray[np.integer],
+    pixels: int | NDArray[np.integer],
 ) -> NDArray[np.float64]:
-    if len(area) and (area.min() <= 0 or area.max() >= pixels):
+    if len(area) and (area.min() <= 0 or (area >= pixels).any()):
         index = int(np.flatnonzero((area <= 0) | (area >= pixels))[0])
+        whole = np.broadcast_to(pixels, area.shape)[index]
         raise DegenerateMaskError(
-            f"mask {index}: covers {area[index]} of {pixels} pixels; expected some inside and some outside; "
+            f"mask {index}: covers {area[index]} of {whole} pixels; expected some inside and some outside; "
             "filter such masks out"
         )
     return inside / area - (total - inside) / (pixels - area)

@@ -118,8 +118,9 @@ class FuseScoresSettings(Section):
     """params.yaml's `fuse_scores`.
 
     Attributes:
-        pool_masks: Score a readout that is linear on masks pooled to the attention grid; false scores every mask at
-            the photo's size (slow, equal within 1e-5). Readouts that round or clip are scored at the photo's size.
+        pool_masks: Score by what pool_masks made: a readout that is linear on masks pooled to the attention grid, any
+            other by its sums of heat; false scores every mask at the photo's size (slow, equal within 1e-5 for the
+            former, bit for bit for the latter).
     """
 
     pool_masks: bool

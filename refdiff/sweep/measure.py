@@ -11,10 +11,10 @@ from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.choice import NO_CHOICE
 from refdiff.fusion.inputs import FusionInputs
 from refdiff.fusion.parts import CandidateParts, measure_parts
-from refdiff.fusion.progress import Progress
 from refdiff.fusion.run import choose_candidates, find_overlap, take_chosen
 from refdiff.fusion.scores import Similarities
-from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
+from refdiff.fusion.settings import MethodSettings
+from refdiff.progress import Progress
 from refdiff.readout import ReadoutSettings
 
 BLOCK_PLACES = 1 << 15
@@ -27,7 +27,6 @@ def measure_weightings(
     inputs: FusionInputs,
     methods: Sequence[MethodSettings],
     readout: ReadoutSettings | None,
-    fusing: FuseScoresSettings,
     evaluating: EvaluateMasksSettings,
     progress: Progress,
 ) -> list[Metrics]:
@@ -37,7 +36,6 @@ def measure_weightings(
         inputs: The split, opened for `widest_row(methods)`.
         methods: Rows that differ in weights, text mixes, area power and threshold only.
         readout: Their readout; None where no heat is used.
-        fusing: How scores are computed.
         evaluating: Conventions.
         progress: Called with steps and their number.
 
@@ -45,7 +43,7 @@ def measure_weightings(
         ParameterError: A selection rule does not fit the candidates.
         StoreError: An artifact is damaged or does not fit.
     """
-    parts = measure_parts(inputs, widest_row(methods), readout, fusing, progress)
+    parts = measure_parts(inputs, widest_row(methods), readout, progress)
     chosen = _choose_all(methods, parts, progress)
     shared, joint = find_overlap(inputs, parts.proposal)
     targets = inputs.dataset.expressions.target_index

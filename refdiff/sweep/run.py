@@ -9,10 +9,10 @@ from refdiff.errors import ParameterError
 from refdiff.evaluation.metrics import precision_name
 from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.inputs import open_inputs
-from refdiff.fusion.progress import Progress
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
+from refdiff.progress import Progress
 from refdiff.provenance import describe_run
 from refdiff.readout import ReadoutSettings
 from refdiff.sweep.axes import Axis, weigh
@@ -134,7 +134,7 @@ class _Bench:
             "evaluate_masks": self.evaluating.model_dump(mode="json"),
         }
         digest = describe_run("sweep", parameters, inputs.files)
-        return measure_weightings(inputs, methods, readout, fusing, self.evaluating, self.progress), digest
+        return measure_weightings(inputs, methods, readout, self.evaluating, self.progress), digest
 
 
 def _find_metric(asked: str, settings: EvaluateMasksSettings) -> str:

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 ROWS = {
-    "score": ("pool_masks", "fuse_scores ref-diff-plus", "sweep, 5 weightings"),
+    "score": ("pool_masks", "fuse_scores ref-diff-plus", "fuse_scores released", "sweep released, 5 weightings"),
     "store": ("1 x 1, null", "16 x 16, null"),
 }
 

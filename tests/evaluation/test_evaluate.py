@@ -39,7 +39,7 @@ def _evaluate(split: SmallSplit, changes: dict[str, Any], **settings: object) ->
     method = make_method(PAPER, **changes)
     fusing = FuseScoresSettings(pool_masks=True)
     inputs = open_inputs(split.layout, method, PAPER_READOUT, fusing)
-    table = fuse_split(inputs, method, PAPER_READOUT, fusing, lambda steps, _: steps)
+    table = fuse_split(inputs, method, PAPER_READOUT, lambda steps, _: steps)
     result = evaluate(
         table,
         read_dataset(split.layout.dataset),

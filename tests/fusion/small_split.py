@@ -1,6 +1,7 @@
 """A small split with every artifact that fuse_scores and evaluate_masks read, written by the real writers."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +15,7 @@ from refdiff.geometry import square_frame
 from refdiff.heat import heat_map
 from refdiff.layout import SplitLayout
 from refdiff.overlap import join_tables, measure_overlap, write_overlap
-from refdiff.pool_masks import grids_in_use, write_pooled
+from refdiff.pool_split import pool_split
 from refdiff.proposals.candidates import of_masks
 from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.readout import ReadoutSettings
@@ -59,8 +60,17 @@ class SmallSplit:
     heads: NDArray[np.float32]
 
 
-def make_split(root: Path, readout: ReadoutSettings, thresholds: tuple[float, ...]) -> SmallSplit:
-    """Write the artifacts of split `val` with source `regions` and heat source `weak` (cut from the readout's heat)."""
+def make_split(
+    root: Path, readout: ReadoutSettings, thresholds: tuple[float, ...], summed: Sequence[ReadoutSettings] = ()
+) -> SmallSplit:
+    """Write the artifacts of split `val` with source `regions` and heat source `weak` (cut from the readout's heat).
+
+    Args:
+        root: The project's folder.
+        readout: Linear, or not.
+        thresholds: Of the heat source.
+        summed: More readouts of the same capture whose scores are wanted.
+    """
     rng = np.random.default_rng(0)
     layout = SplitLayout("val", root)
     masks = [_blocks(rng, n, *size) for n, size in zip(MASKS_OF, SIZES, strict=True)]
@@ -69,8 +79,9 @@ def make_split(root: Path, readout: ReadoutSettings, thresholds: tuple[float, ..
     truths[0] = masks[0][2].copy()
     truths[3][:] = False
     write_dataset(layout.dataset, _dataset(truths))
-    write_text(layout.text, [_parsed(index) for index in range(len(IMAGE_OF))], {})
-    maps = _write_attention(layout.attention(readout.capture), rng)
+    write_text(layout.text, [parsed(index) for index in range(len(IMAGE_OF))], {})
+    maps = _draw_attention(rng)
+    publish_attention(layout.attention(readout.capture), maps, len(SIZES))
     write_proposals(layout.proposals("regions"), [of_masks(each) for each in masks], range(len(SIZES)), None, {})
     _write_weak(layout, readout, maps, thresholds)
     clip = _write_clip(layout.clip("regions"), rng)
@@ -78,7 +89,8 @@ def make_split(root: Path, readout: ReadoutSettings, thresholds: tuple[float, ..
     for source in ("regions", "weak"):
         table = read_proposals(layout.proposals(source))
         write_overlap(layout.overlap(source), join_tables(measure_overlap(dataset, table)), {})
-        write_pooled(layout.pooled(source), dataset, table, grids_in_use(layout, [readout]), {})
+    others = [each.model_copy(update={"capture": readout.capture}) for each in summed]
+    pool_split(layout, ("regions", "weak"), [readout, *others], lambda steps, _: steps)
     return SmallSplit(layout, masks, truths, maps, *clip)
 
 
@@ -114,7 +126,8 @@ def _dataset(truths: list[NDArray[np.bool_]]) -> Dataset:
     )
 
 
-def _parsed(index: int) -> ParsedText:
+def parsed(index: int) -> ParsedText:
+    """The parse of an expression."""
     tokens = TOKENS[index]
     root = HeadWord("thing", 4, 9, tokens, tokens, 2, 2)
     subject = HeadWord("the", 0, 3, 1, 1, 1, 1)
@@ -124,16 +137,21 @@ def _parsed(index: int) -> ParsedText:
     return ParsedText(f"the thing e{index}", root, subject, "", tokens, tokens, direction, released, directions, False)  # type: ignore[arg-type]
 
 
-def _write_attention(path: Path, rng: np.random.Generator) -> list[CrossMaps]:
+def _draw_attention(rng: np.random.Generator) -> list[CrossMaps]:
     keys = {
         (cells, cells): tuple(MapKey(0, place, f"layer{cells}.{place}", cells, cells) for place in range(2))
         for cells in CELLS
     }
-    maps = [
+    return [
         CrossMaps(keys, {size: rng.random((count, 2, *size)).astype(np.float16).astype(np.float32) for size in keys})
         for count in TOKENS
     ]
-    layout = AttentionLayout(np.array(TOKENS, np.int32), len(SIZES), keys, {}, 4, 2, 2, 3)
+
+
+def publish_attention(path: Path, maps: Sequence[CrossMaps], images: int) -> None:
+    """Write a capture with the maps of some expressions, in shards of four."""
+    tokens = np.array([each.tokens for each in maps], np.int32)
+    layout = AttentionLayout(tokens, images, maps[0].keys, {}, 4, 2, 2, 3)
     path.parent.mkdir(parents=True, exist_ok=True)
     writer = AttentionWriter(path, layout, {"capture": {"canvas_mode": "letterbox"}})
     records = [
@@ -141,7 +159,6 @@ def _write_attention(path: Path, rng: np.random.Generator) -> list[CrossMaps]:
         for shard in range(layout.shards)
     ]
     (path / "zarr.json").write_bytes(writer.final_metadata(records))
-    return maps
 
 
 def _write_weak(

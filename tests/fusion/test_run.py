@@ -1,5 +1,5 @@
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,15 +23,17 @@ from refdiff.text.tables import read_text, write_text
 from tests.fusion.rows import ARGMAX, PAPER, make_method
 from tests.fusion.small_split import DIRECTIONS, IMAGE_OF, SIZES, TARGET_OF, TOKENS, SmallSplit, make_split
 from tests.test_heat import PAPER as PAPER_READOUT
-from tests.test_heat import RELEASED as RELEASED_READOUT
+from tests.test_heat import RELEASED
 
 SHARDS = 2
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)
+RELEASED_READOUT = RELEASED.model_copy(update={"capture": "paper"})
+SUMMED = (RELEASED_READOUT, RELEASED_READOUT.model_copy(update={"round_to_8_bit": False}))
 
 
 @pytest.fixture(scope="module")
 def split(tmp_path_factory: pytest.TempPathFactory) -> SmallSplit:
-    return make_split(tmp_path_factory.mktemp("split"), PAPER_READOUT, THRESHOLDS)
+    return make_split(tmp_path_factory.mktemp("split"), PAPER_READOUT, THRESHOLDS, SUMMED)
 
 
 def _hand_through(steps: Iterable, total: int) -> Iterable:
@@ -45,10 +47,10 @@ def _fuse(
     method = make_method(PAPER, **changes)
     settings = FuseScoresSettings(pool_masks=pool)
     inputs = open_inputs(split.layout, method, readout, settings)
-    return fuse_split(inputs, method, readout, settings, _hand_through)
+    return fuse_split(inputs, method, readout, _hand_through)
 
 
-@pytest.mark.parametrize("readout", [PAPER_READOUT, RELEASED_READOUT.model_copy(update={"capture": "paper"})])
+@pytest.mark.parametrize("readout", [PAPER_READOUT, RELEASED_READOUT])
 def test_every_choice_is_that_of_the_photo_in_memory(split: SmallSplit, readout: ReadoutSettings) -> None:
     method = make_method(PAPER, keep_largest=3)
     table = _fuse(split, readout, keep_largest=3)
@@ -80,6 +82,15 @@ def test_pooled_and_full_size_masks_choose_the_same(split: SmallSplit) -> None:
     pooled, full = _fuse(split, pool=True), _fuse(split, pool=False)
     assert (pooled.proposal_index == full.proposal_index).all()
     np.testing.assert_allclose(pooled.score, full.score, atol=1e-5)
+
+
+@pytest.mark.parametrize("readout", SUMMED, ids=["8-bit", "not-rounded"])
+def test_stored_sums_choose_bit_for_bit_what_the_photo_does(split: SmallSplit, readout: ReadoutSettings) -> None:
+    weak = {"proposals": "weak", "generative_weight": 1.0, "discriminative_weight": 0.0}
+    for each in ({}, {"keep_largest": 2}, weak, {**weak, "select": {**ARGMAX, "rule": "otsu"}}):
+        summed, full = (_fuse(split, readout, pool, **each) for pool in (True, False))
+        for field in fields(PredictionTable):
+            np.testing.assert_array_equal(getattr(summed, field.name), getattr(full, field.name))
 
 
 def test_the_table_holds_the_chosen_mask_and_its_overlap(split: SmallSplit) -> None:

@@ -100,7 +100,7 @@ def _run_method(layout: Any, name: str, row: dict[str, Any]) -> None:
     readout = PAPER_READOUT if method.uses_heat else None
     fusing = FuseScoresSettings(pool_masks=True)
     inputs = open_inputs(layout, method, readout, fusing)
-    table = fuse_split(inputs, method, readout, fusing, _silently)
+    table = fuse_split(inputs, method, readout, _silently)
     write_predictions(layout.predictions(name), table, {"parameters": {"method": row}})
     settings = EvaluateMasksSettings(
         unit="expression", comparison=">=", precision_at=(0.5, 0.6, 0.7, 0.8, 0.9), histogram_bins=4

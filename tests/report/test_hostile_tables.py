@@ -110,7 +110,7 @@ def fuse(layout: SplitLayout) -> None:
         method = make_method(row)
         readout = PAPER if method.uses_heat else None
         with suppress(RefdiffError):
-            fuse_split(open_inputs(layout, method, readout, fusing), method, readout, fusing, unwatched)
+            fuse_split(open_inputs(layout, method, readout, fusing), method, readout, unwatched)
 
 
 def judge(layout: SplitLayout) -> None:

@@ -1,50 +1,101 @@
-"""Stores of pooled masks from strangers: refused in one line, or read as they are."""
+"""Stores of pooled masks and of sums of heat from strangers: refused in one line, or read as they are."""
 
+import json
 import shutil
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from refdiff.dataset.tables import read_dataset
-from refdiff.errors import RefdiffError
-from refdiff.pool_masks import Grid, write_pooled
-from refdiff.pooled_store import PooledStore
+from refdiff.errors import RefdiffError, ShardCorruptError, StoreMismatchError
+from refdiff.pooled_store import PooledStore, StoredSums, heat_inputs, heat_name
+from refdiff.pooled_writer import RowWriter, seal_store
 from refdiff.proposals.tables import read_proposals
-from tests.fusion.small_split import make_split
+from tests.fusion.small_split import IMAGE_OF, SmallSplit, make_split
 from tests.fuzzing import count_examples
 from tests.store.hostile import bent
-from tests.test_heat import PAPER
+from tests.test_heat import PAPER, RELEASED
 
 EXAMPLES = count_examples()
 SIZE = (8, 8)
-NAME = "letterbox_8x8"
+GRID = "letterbox_8x8"
+READOUT = RELEASED.model_copy(update={"capture": "paper"})
+HEAT = heat_name(READOUT)
+SOURCE = "weak"
+Content = tuple[np.ndarray, ...]
 
 
 @pytest.fixture(scope="module")
-def pristine(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A store of pooled masks, in files of a few rows."""
-    split = make_split(tmp_path_factory.mktemp("split"), PAPER, (0.2, 0.5, 0.8))
-    path = tmp_path_factory.mktemp("pooled") / "regions.zarr"
-    proposals = read_proposals(split.layout.proposals("regions"))
+def split(tmp_path_factory: pytest.TempPathFactory) -> SmallSplit:
+    """A split whose store of pooled masks has files of a few rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refdiff.pool_masks.FILE_BYTES", 600)
-        write_pooled(path, read_dataset(split.layout.dataset), proposals, [Grid("letterbox", SIZE)], {})
+        patch.setattr("refdiff.pooled_writer.FILE_BYTES", 600)
+        return make_split(tmp_path_factory.mktemp("split"), PAPER, (0.1, 0.2, 0.4, 0.5, 0.8, 0.9), (READOUT,))
+
+
+def read_grid(path: Path, split: SmallSplit) -> Content:
+    return (PooledStore.open(path).read("letterbox", SIZE, range(3)),)
+
+
+def read_sums(path: Path, split: SmallSplit) -> Content:
+    pairs = len(read_proposals(split.layout.proposals(SOURCE)))
+    inputs = heat_inputs(split.layout, SOURCE, READOUT)
+    sums: StoredSums = PooledStore.open(path).read_sums(READOUT, inputs, len(IMAGE_OF), pairs)
+    return sums.inside, sums.total, sums.factor
+
+
+READERS = {"grid": read_grid, "sums": read_sums}
+METADATA = [
+    ("grid", "zarr.json"),
+    ("grid", f"{GRID}/zarr.json"),
+    ("sums", "zarr.json"),
+    *(("sums", f"{HEAT}/{part}/zarr.json") for part in ("inside", "total", "factor")),
+]
+
+
+def check_copy(path: Path, kind: str, split: SmallSplit) -> None:
+    """A store that was changed is refused in one line, or has what it had."""
+    message = ""
+    try:
+        found = READERS[kind](path, split)
+    except RefdiffError as error:
+        found, message = None, str(error)
+    assert message.isprintable()
+    if found is not None:
+        expected = READERS[kind](split.layout.pooled(SOURCE), split)
+        assert [each.tobytes() for each in found] == [each.tobytes() for each in expected]
+
+
+def replace_file(path: Path, name: str, content: bytes) -> None:
+    """Another content for a file of a store, and its size in the root, so that it is not refused for that alone."""
+    (path / name).write_bytes(content)
+    root = path / "zarr.json"
+    if name != root.name:
+        metadata = json.loads(root.read_bytes())
+        metadata["attributes"]["files"][name] = len(content)
+        root.write_text(json.dumps(metadata))
+
+
+def make_copy(split: SmallSplit, folder: Path) -> Path:
+    path = folder / "copy.zarr"
+    shutil.rmtree(path, ignore_errors=True)
+    shutil.copytree(split.layout.pooled(SOURCE), path)
     return path
 
 
-def read_rows(path: Path) -> Any:
-    """The first rows; None where they are refused."""
-    message = ""
-    try:
-        return PooledStore.open(path).read("letterbox", SIZE, range(3))
-    except RefdiffError as error:
-        message = str(error)
-    assert message.isprintable()
-    return None
+@settings(
+    max_examples=EXAMPLES,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+    deadline=None,
+)
+@given(data=st.data(), which=st.sampled_from(METADATA))
+def test_metadata(data: st.DataObject, which: tuple[str, str], split: SmallSplit, tmp_path: Path) -> None:
+    kind, name = which
+    path = make_copy(split, tmp_path)
+    replace_file(path, name, data.draw(bent((path / name).read_bytes())))
+    check_copy(path, kind, split)
 
 
 @settings(
@@ -52,32 +103,49 @@ def read_rows(path: Path) -> Any:
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
     deadline=None,
 )
-@given(data=st.data(), name=st.sampled_from(["zarr.json", f"{NAME}/zarr.json"]))
-def test_metadata(data: st.DataObject, name: str, pristine: Path, tmp_path: Path) -> None:
-    path = tmp_path / "copy.zarr"
-    shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(pristine, path)
-    (path / name).write_bytes(data.draw(bent((path / name).read_bytes())))
-    found = read_rows(path)
-    assert found is None or np.array_equal(found, read_rows(pristine))
-
-
-@settings(
-    max_examples=EXAMPLES,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
-    deadline=None,
+@given(
+    which=st.sampled_from([("grid", f"{GRID}/c/0/0/0"), ("sums", f"{HEAT}/inside/c/0"), ("sums", f"{HEAT}/total/c/0")]),
+    place=st.floats(0, 1, exclude_max=True),
+    change=st.integers(1, 255),
+    cut=st.booleans(),
 )
-@given(place=st.floats(0, 1, exclude_max=True), change=st.integers(1, 255), cut=st.booleans())
-def test_bytes_of_rows(place: float, change: int, cut: bool, pristine: Path, tmp_path: Path) -> None:
-    path = tmp_path / "copy.zarr"
-    shutil.rmtree(path, ignore_errors=True)
-    shutil.copytree(pristine, path)
-    file = path / NAME / "c/0/0/0"
+def test_bytes_of_rows(
+    which: tuple[str, str], place: float, change: int, cut: bool, split: SmallSplit, tmp_path: Path
+) -> None:
+    kind, name = which
+    path = make_copy(split, tmp_path)
+    file = path / name
     content = bytearray(file.read_bytes())
     if cut:
         del content[int(place * len(content)) :]
     else:
         content[int(place * len(content))] ^= change
     file.write_bytes(content)
-    found = read_rows(path)
-    assert found is None or np.array_equal(found, read_rows(pristine))
+    check_copy(path, kind, split)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "there", "other"),
+    [("grid", GRID, "float32", "int32"), ("sums", f"{HEAT}/total", "float64", "int64")],
+)
+def test_values_of_another_type_are_refused(
+    kind: str, name: str, there: str, other: str, split: SmallSplit, tmp_path: Path
+) -> None:
+    path = make_copy(split, tmp_path)
+    content = (path / name / "zarr.json").read_bytes()
+    replace_file(path, f"{name}/zarr.json", content.replace(there.encode(), other.encode()))
+    with pytest.raises(StoreMismatchError, match=rf"{name} holds {other} .*, expected {there}"):
+        READERS[kind](path, split)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_sums_that_are_no_numbers_are_refused(value: float, split: SmallSplit, tmp_path: Path) -> None:
+    path = make_copy(split, tmp_path)
+    shutil.rmtree(path / HEAT / "total")
+    (path / "zarr.json").unlink()
+    writer = RowWriter(path / HEAT / "total", (len(IMAGE_OF),), "float64")
+    writer.add(np.full(len(IMAGE_OF), value))
+    writer.close()
+    seal_store(path, PooledStore.open(split.layout.pooled(SOURCE)).attributes["provenance"])
+    with pytest.raises(ShardCorruptError, match="total holds what is no finite number; make it again"):
+        read_sums(path, split)

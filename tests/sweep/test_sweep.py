@@ -68,7 +68,7 @@ def _sweep(split: SmallSplit, method: str, axes: list[str], count: int | None = 
 def _evaluate_alone(split: SmallSplit, method: MethodSettings) -> dict[str, Any]:
     settings = FuseScoresSettings(pool_masks=True)
     inputs = open_inputs(split.layout, method, READOUT, settings)
-    table = fuse_split(inputs, method, READOUT, settings, lambda steps, _: steps)
+    table = fuse_split(inputs, method, READOUT, lambda steps, _: steps)
     proposals = split.layout.proposals(method.proposals)
     return evaluate(
         table,
