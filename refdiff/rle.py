@@ -170,7 +170,7 @@ def read_runs(codes: Sequence[bytes]) -> CodeRuns:
     values -= np.where(digits[last] & 0x10, np.int64(1) << (5 * span), 0)
     counts = np.diff(np.searchsorted(last, ends), prepend=0)
     runs = _undo_differences(values, counts)
-    _refuse_digits((runs.pairs < 0).any(axis=1), np.cumsum(runs.counts), "has a run of fewer than 0 pixels")
+    _refuse_digits(runs.pairs.min(axis=1) < 0, np.cumsum(runs.counts), "has a run of fewer than 0 pixels")
     return runs
 
 
