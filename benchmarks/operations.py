@@ -1,7 +1,7 @@
 """Floating-point operations of a capture, counted on tensors without content: any size, no computing."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, cast
@@ -43,6 +43,10 @@ class Operations:
     def total(self) -> float:
         """Both networks."""
         return self.vae + self.unet
+
+    def without_vae(self) -> "Operations":
+        """The same where the latents are there."""
+        return replace(self, vae=0.0)
 
 
 def count_operations(

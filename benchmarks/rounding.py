@@ -21,9 +21,7 @@ from benchmarks.sd15 import write_pipeline
 from benchmarks.table import print_rows
 from refdiff.attention import CrossMaps
 from refdiff.demo.models import DIFFUSION
-from refdiff.diffusion.canvas import fit_canvas
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
 from refdiff.params import parse_section
 
@@ -48,10 +46,7 @@ def measure_capture(extractor: AttentionExtractor, capture: CaptureSettings, pho
     plain = _flatten([capture_plainly(extractor, each, str(at), SENTENCES, capture) for at, each in enumerate(pixels)])
     exact = _flatten([capture_plainly(precise, each, str(at), SENTENCES, capture) for at, each in enumerate(pixels)])
     largest = max(float(np.abs(block).max()) for block in exact)
-    queries = [
-        PhotoQuery(str(at), fit_canvas(each, capture.canvas_px, capture.canvas_mode), SENTENCES, False)
-        for at, each in enumerate(pixels)
-    ]
+    queries = [extractor.make_query(each, str(at), SENTENCES, capture, False) for at, each in enumerate(pixels)]
     distances = {"plain": distance(plain, exact)}
     of_batches, to_exact = [], []
     for batch in BATCHES:

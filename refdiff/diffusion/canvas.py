@@ -5,9 +5,25 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refdiff.geometry import CanvasMode, square_frame
+from refdiff.photo import MAX_PIXELS, decode_photo
 
 # Pixels of a letterboxed strip held at a time, so that a photo of 20,000 x 10 does not become 400 million.
 STRIP_PIXELS = 1 << 22
+
+
+def open_canvas(content: bytes, where: str, canvas_px: int, mode: CanvasMode) -> NDArray[np.uint8]:
+    """The photo of an image file on its canvas, as `fit_canvas` puts it there.
+
+    Args:
+        content: The file's bytes.
+        where: What messages call it.
+        canvas_px: Side of the canvas.
+        mode: See `fit_canvas`.
+
+    Raises:
+        ImageError: It cannot be decoded.
+    """
+    return fit_canvas(decode_photo(content, where, MAX_PIXELS)[0], canvas_px, mode)
 
 
 def fit_canvas(photo: NDArray[np.uint8], canvas_px: int, mode: CanvasMode) -> NDArray[np.uint8]:

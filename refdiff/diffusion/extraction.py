@@ -16,10 +16,10 @@ from refdiff.diffusion.facts import (
     gather_facts,
 )
 from refdiff.diffusion.job import ExtractJob, lay_out
-from refdiff.diffusion.model import identify_pipeline
+from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.diffusion.plan import plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.diffusion.shards import read_sentences
+from refdiff.diffusion.shards import read_sentences, recipe_of
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import SERIAL, Engine
@@ -83,10 +83,13 @@ def extract_split(
     identity = identify_pipeline(settings.model, settings.revision)
     plan = plan_capture(identity, capture)
     store = lay_out(sentences, plan, settings)
+    user = f"{layout.split}-{name}"
     facts, inputs = gather_facts(identity, capture, settings), digest_inputs(sentences)
-    work = WorkFolder(layout.root, STAGE, f"{layout.split}-{name}", facts, {"inputs": inputs})
+    work = WorkFolder(layout.root, STAGE, user, facts, {"inputs": inputs})
     here, root = work.path.absolute(), layout.root.absolute()
-    job = ExtractJob(here, digest_asked(sentences), root, Path.cwd(), layout.split, capture, settings)
+    pool = recipe_of(identity, capture, settings).pool(layout.root, STAGE)
+    latents = pool.path.absolute() if settings.keep_latents else None
+    job = ExtractJob(here, digest_asked(sentences), root, Path.cwd(), layout.split, capture, settings, latents)
     shards = range(store.shards)
     mine = engine.part.of(shards)
     total = sum(len(store.expressions_of(shard)) for shard in mine)
@@ -102,6 +105,8 @@ def extract_split(
         report(min(done * store.shard_expressions, total), total)
 
     with work.hold(make_arrays, shared=not engine.is_whole):
+        if settings.keep_latents:
+            pool.begin(user)
         arrays = writers[0].describe_arrays()
         wanted = {
             shard: digest_shard(shard, store.expressions_of(shard), sentences, work.fingerprint, arrays)
@@ -113,6 +118,10 @@ def extract_split(
         records = [record for record in there if record is not None]
         if engine.is_whole:
             _publish(work, writers[0], records, target)
+            if settings.keep_latents:
+                pool.finish(user)
+            else:
+                pool.leave(user)
     return Extracted(
         target,
         len(sentences.sentence),

@@ -9,16 +9,18 @@ import torch
 from numpy.typing import NDArray
 
 from refdiff.attention import CrossMaps, SelfMaps
+from refdiff.diffusion.autoencoder import encode_canvas, too_small_for
 from refdiff.diffusion.batch_size import BatchSize
-from refdiff.diffusion.canvas import fit_canvas, to_signed
+from refdiff.diffusion.canvas import fit_canvas
 from refdiff.diffusion.denoise import PhotoRuns, open_runs
-from refdiff.diffusion.model import identify_pipeline, load_model, prepare_unet
+from refdiff.diffusion.model import load_model, prepare_unet
 from refdiff.diffusion.noise import draw_noise
 from refdiff.diffusion.photo_query import ImageMaps, PhotoQuery, stack_maps
+from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.diffusion.plan import CapturePlan, plan_capture
 from refdiff.diffusion.prompts import count_tokens, encode_all_prompts, encode_prompts
-from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
-from refdiff.errors import ModelError, TextError
+from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings, posterior_seed
+from refdiff.errors import TextError
 from refdiff.model_identity import ModelIdentity
 
 
@@ -93,9 +95,18 @@ class AttentionExtractor:
         with_self: bool,
     ) -> ImageMaps:
         """As `capture`, and the image's self-attention as well when `with_self` and the capture names layers of it."""
-        self._prepare(capture)  # a canvas that does not fit the model is refused before a photo is put on it
-        canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
-        return self.capture_photos([PhotoQuery(image_id, canvas, sentences, with_self)], capture)[0]
+        return self.capture_photos([self.make_query(photo, image_id, sentences, capture, with_self)], capture)[0]
+
+    def make_query(
+        self,
+        photo: NDArray[np.uint8],
+        image_id: str,
+        sentences: Sequence[str],
+        capture: CaptureSettings,
+        with_self: bool,
+    ) -> PhotoQuery:
+        """What `capture_image` asks, with the photo's latent computed."""
+        return PhotoQuery(image_id, self.encode_photo(photo, image_id, capture), sentences, with_self)
 
     def capture_photos(self, queries: Sequence[PhotoQuery], capture: CaptureSettings) -> list[ImageMaps]:
         """As `capture_image`, of several photos, whose sentences share batches; in the order of the queries.
@@ -114,16 +125,14 @@ class AttentionExtractor:
                 cross = self._read_all(runs, queries, prompts, capture)
                 own = [self._read_self(runs, photo, query, plan) for photo, query in enumerate(queries)]
         except torch.OutOfMemoryError as error:
-            raise ModelError(
-                f"image {queries[0].image_id}: the device's memory is too small for one photo; use a smaller canvas_px"
-            ) from error
+            raise too_small_for(queries[0].image_id) from error
         return [ImageMaps(mine, self_maps) for mine, self_maps in zip(cross, own, strict=True)]
 
     def _open(
         self, queries: Sequence[PhotoQuery], prompts: Sequence[_Prompt], plan: CapturePlan, capture: CaptureSettings
     ) -> AbstractContextManager[PhotoRuns]:
-        """The photos' latents and noise, and the U-Net made ready for them."""
-        latents = torch.cat([self._encode(query.canvas, query.image_id, capture) for query in queries])
+        """The U-Net made ready for the photos' latents and noise."""
+        latents = torch.cat([query.latent.to(self.model.device) for query in queries])
         seed, shape = self.settings.seed, latents.shape[1:]
         noise = torch.stack([draw_noise(seed, query.image_id, "diffusion", shape) for query in queries])
         unconditional = encode_prompts(self.model, [capture.negative_prompt])
@@ -193,18 +202,10 @@ class AttentionExtractor:
             image_id: Seeds the draw from the posterior.
             capture: Its canvas, and whether the posterior is drawn from.
 
-        Source: method.md, generative score 1 and 2.
+        Raises:
+            ParameterError: The canvas does not fit the model.
+            ModelError: The device's memory is too small.
         """
-        self._prepare(capture)
-        return self._encode(fit_canvas(photo, capture.canvas_px, capture.canvas_mode), image_id, capture)
-
-    def _encode(self, canvas: NDArray[np.uint8], image_id: str, capture: CaptureSettings) -> torch.Tensor:
-        vae = self.model.vae
-        pixels = torch.from_numpy(to_signed(canvas))[None].to(self.model.device)
-        with torch.inference_mode():
-            posterior = vae.encode(pixels, return_dict=False)[0]
-            latent = posterior.mean
-            if capture.sample_posterior:
-                drawn = draw_noise(self.settings.seed, image_id, "posterior", latent.shape)
-                latent = latent + posterior.std * drawn.to(latent.device)
-            return (latent - (vae.config["shift_factor"] or 0.0)) * vae.config["scaling_factor"]
+        self._prepare(capture)  # a canvas that does not fit the model is refused before a photo is put on it
+        canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
+        return encode_canvas(self.model.vae, canvas, image_id, posterior_seed(capture, self.settings))

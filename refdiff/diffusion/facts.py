@@ -18,8 +18,9 @@ STAGE = "extract_attention"
 # From the photo and the sentences to the bytes of a shard. Stores are written here, and never read.
 CODE = StageCode("diffusion/job.py", NEUTRAL | {"byte_source.py", "zarr_plan.py"})
 
-# What moves last bits only, or says where the model lies: a run may go on with other values.
-_NOT_IN_THE_FINGERPRINT = {"model", "revision", "device", "batch_sentences", "compile"}
+# What moves last bits only, says where the model lies, or what is kept beside the store: a run may go on with other
+# values.
+_NOT_IN_THE_FINGERPRINT = {"model", "revision", "device", "batch_sentences", "compile", "keep_latents"}
 
 # Their versions may move values, so they are part of what a store is.
 _LIBRARIES = ("torch", "diffusers", "transformers", "pillow", "zarr", "numcodecs")

@@ -9,10 +9,17 @@ from pathlib import Path
 from refdiff.diffusion.background import WriteBehind
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.facts import digest_asked, digest_shard, environment_facts
-from refdiff.diffusion.model import identify_pipeline
+from refdiff.diffusion.latent_pool import LatentPool
+from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.diffusion.plan import CapturePlan, plan_capture
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.diffusion.shards import Sentences, ShardMaps, check_tokens, compute_shards, read_sentences
+from refdiff.diffusion.shards import (
+    Sentences,
+    ShardMaps,
+    check_tokens,
+    compute_shards,
+    read_sentences,
+)
 from refdiff.engine.queue import lock_of
 from refdiff.errors import StoreMismatchError
 from refdiff.layout import SplitLayout
@@ -33,6 +40,8 @@ class ExtractJob:
         split: The split's name.
         capture: Its row of params.yaml.
         settings: The stage's section.
+        latents: The pool that the photos' latents are kept in, absolute; None where they are not kept. What a latent
+            depends on is among the facts of the work folder, on which workers agree.
     """
 
     folder: Path
@@ -42,6 +51,7 @@ class ExtractJob:
     split: str
     capture: CaptureSettings
     settings: ExtractAttentionSettings
+    latents: Path | None
 
     @property
     def layout(self) -> SplitLayout:
@@ -85,6 +95,7 @@ class ExtractRunner:
         self._sentences = read_sentences(job.layout)
         _check_sentences(self._sentences, job)
         store = lay_out(self._sentences, plan_capture(identity, job.capture), job.settings)
+        self._pool = job.latents
         self._writer = AttentionWriter.reopen(self._work.content, store)
         self._arrays = self._writer.describe_arrays()
         self._extractor = AttentionExtractor(job.settings, identity)
@@ -96,10 +107,11 @@ class ExtractRunner:
         An error of a shard comes up after the shards before it were yielded.
         """
         asked = ((shard, self._writer.layout.expressions_of(shard)) for shard in shards)
+        pool = None if self._pool is None else LatentPool(self._pool, self._capture.sample_posterior)
         written: int | None = None
         with (
             WriteBehind() as writing,
-            closing(compute_shards(self._extractor, self._sentences, asked, self._capture)) as computed,
+            closing(compute_shards(self._extractor, self._sentences, asked, self._capture, pool)) as computed,
         ):
             while True:
                 failure: Exception | None = None
@@ -116,10 +128,13 @@ class ExtractRunner:
                     raise failure
                 if found is None:
                     return
-                writing.submit(partial(self._keep, *found))
+                writing.submit(partial(self._keep, *found, pool))
                 written = found[0]
 
-    def _keep(self, shard: int, maps: ShardMaps) -> None:
+    def _keep(self, shard: int, maps: ShardMaps, pool: LatentPool | None) -> None:
+        if pool is not None:
+            for latent in maps.latents:
+                pool.keep(latent.photo, latent.image_id, latent.values)
         rows = self._writer.layout.expressions_of(shard)
         inputs = digest_shard(shard, rows, self._sentences, self._work.fingerprint, self._arrays)
         with translate_write_errors(self._work.path):

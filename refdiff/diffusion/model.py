@@ -1,8 +1,6 @@
-"""Loading the parts of a Stable Diffusion pipeline that extraction needs: safetensors only, nothing downloaded."""
+"""The parts of a Stable Diffusion pipeline that extraction needs, loaded."""
 
-import json
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,25 +11,13 @@ from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
 from refdiff.device import choose_device
+from refdiff.diffusion.autoencoder import load_autoencoder, vae_reduction
 from refdiff.diffusion.compiling import compile_parts
+from refdiff.diffusion.pipeline_files import DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS, load_part
 from refdiff.diffusion.schedule import Prediction
 from refdiff.diffusion.settings import Dtype
-from refdiff.errors import ModelError, ParameterError
-from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
-
-# What a pipeline's repository must hold; the rest (safety checker, other formats) is not needed.
-NEEDED_FILES = (
-    "model_index.json",
-    "*/*config.json",
-    "tokenizer/*",
-    "text_encoder/model.safetensors",
-    "unet/diffusion_pytorch_model.safetensors",
-    "vae/diffusion_pytorch_model.safetensors",
-)
-
-_WEIGHTS: dict[str, Any] = {"use_safetensors": True}
-# The other value needs the package accelerate.
-_DIFFUSERS: dict[str, Any] = {"low_cpu_mem_usage": False, **_WEIGHTS}
+from refdiff.errors import ModelError
+from refdiff.model_identity import ModelIdentity
 
 _DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -43,7 +29,7 @@ class DiffusionModel:
     Attributes:
         identity: Which model it is.
         unet: In the chosen precision.
-        vae: In float32: in half precision the released weights overflow.
+        vae: In float32 (`refdiff.diffusion.autoencoder`).
         text_encoder: In the chosen precision.
         tokenizer: Of the text encoder.
         alphas: Cumulative product of the noise schedule, one float per training timestep.
@@ -73,21 +59,6 @@ class DiffusionModel:
         return int(self.text_encoder.config.max_position_embeddings)
 
 
-def identify_pipeline(name: str, revision: str | None) -> ModelIdentity:
-    """Find a pipeline's folder.
-
-    Raises:
-        ModelError: It is not on this machine, or is no diffusers pipeline.
-    """
-    identity = identify_model(name, revision, NEEDED_FILES)
-    if not (identity.folder / "model_index.json").is_file():
-        raise ModelError(
-            f"model {name}: {identity.folder} has no model_index.json; expected a diffusers pipeline; "
-            "choose another model or convert it with diffusers"
-        )
-    return identity
-
-
 def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype: Dtype) -> DiffusionModel:
     """Load a pipeline.
 
@@ -103,11 +74,13 @@ def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype
     """
     place, number = choose_device(device), _DTYPES[dtype]
     disable_progress_bar()  # transformers draws one for each model it loads
-    unet = _load(identity, revision, "unet", UNet2DConditionModel, {"torch_dtype": number, **_DIFFUSERS})
-    vae = _load(identity, revision, "vae", AutoencoderKL, {"torch_dtype": torch.float32, **_DIFFUSERS})
-    text_encoder = _load(identity, revision, "text_encoder", CLIPTextModel, {"dtype": number, **_WEIGHTS})
-    tokenizer = _load(identity, revision, "tokenizer", CLIPTokenizer, {})
-    scheduler = _load(identity, revision, "scheduler", DDIMScheduler, {})
+    unet = load_part(identity, revision, "unet", UNet2DConditionModel, {"torch_dtype": number, **DIFFUSERS_WEIGHTS})
+    vae: Any = load_autoencoder(identity, revision)
+    text_encoder = load_part(
+        identity, revision, "text_encoder", CLIPTextModel, {"dtype": number, **TRANSFORMERS_WEIGHTS}
+    )
+    tokenizer = load_part(identity, revision, "tokenizer", CLIPTokenizer, {})
+    scheduler = load_part(identity, revision, "scheduler", DDIMScheduler, {})
     _refuse_other_kinds(identity, unet, vae, text_encoder)
     for part in (unet, vae, text_encoder):
         part.requires_grad_(False).eval().to(place)
@@ -139,57 +112,6 @@ def prepare_unet(model: DiffusionModel, with_compiling: bool) -> None:
         unet.to(memory_format=torch.channels_last)
     if with_compiling:
         compile_parts(unet, model.device)
-
-
-def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:
-    """A configuration file of the pipeline, such as `unet/config.json`.
-
-    Raises:
-        ModelError: It is not there or not JSON.
-    """
-    path = identity.folder / file
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model {identity.name}: {path} cannot be read ({error}); fetch the model again") from error
-
-
-def latent_side(canvas_px: int, vae_config: Any) -> int:
-    """Side of the latent of a canvas.
-
-    Raises:
-        ParameterError: The canvas is not a multiple of the VAE's reduction.
-    """
-    reduction = vae_reduction(vae_config)
-    if canvas_px % reduction:
-        raise ParameterError(
-            f"canvas_px: {canvas_px} is not a multiple of {reduction}, the reduction of the model's VAE; "
-            f"use {canvas_px // reduction * reduction or reduction} or {-(-canvas_px // reduction) * reduction}"
-        )
-    return canvas_px // reduction
-
-
-def vae_reduction(vae_config: Any) -> int:
-    """Canvas pixels per latent pixel along a side: every block of the encoder but the last halves."""
-    return 2 ** (len(vae_config["block_out_channels"]) - 1)
-
-
-def _load(identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any]) -> Any:
-    folder = identity.folder / part
-    try:
-        return kind.from_pretrained(folder, local_files_only=True, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        is_folder = Path(identity.name).expanduser().is_dir()
-        advice = (
-            "complete the folder"
-            if is_folder
-            else f"fetch it again with `{fetch_command(identity.name, revision, NEEDED_FILES)}`"
-        )
-        raise ModelError(
-            f"model {identity.name}: its {part} cannot be loaded ({reason}); "
-            f"expected a diffusers pipeline with safetensors weights; {advice}"
-        ) from error
 
 
 def _refuse_other_kinds(

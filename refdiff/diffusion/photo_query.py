@@ -18,13 +18,14 @@ class PhotoQuery:
 
     Attributes:
         image_id: Seeds the noise, together with the settings' seed.
-        canvas: The photo on the capture's canvas, RGB uint8 `[side side 3]` (`fit_canvas`).
+        latent: Of the photo on the capture's canvas, float32 `[1 channel y x]` on any device
+            (`AttentionExtractor.encode_photo`, or as it was kept).
         sentences: Any number of them.
         with_self: Whether the self-attention that the capture names is wanted too.
     """
 
     image_id: str
-    canvas: NDArray[np.uint8]
+    latent: torch.Tensor
     sentences: Sequence[str]
     with_self: bool
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from refdiff.attention import MapKey
+from refdiff.diffusion.autoencoder import latent_side
 from refdiff.diffusion.layers import (
     AttentionLayer,
     choose_cross_layers,
@@ -13,7 +14,7 @@ from refdiff.diffusion.layers import (
     map_keys,
     trace_layers,
 )
-from refdiff.diffusion.model import latent_side, read_config
+from refdiff.diffusion.pipeline_files import read_config
 from refdiff.diffusion.row_sharing import find_text_free
 from refdiff.diffusion.schedule import Run, plan_runs
 from refdiff.diffusion.settings import CaptureSettings

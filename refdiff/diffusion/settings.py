@@ -158,7 +158,15 @@ class ExtractAttentionSettings(ExtractionSettings):
     """The section `extract_attention` of params.yaml.
 
     Attributes:
+        keep_latents: Keep the photos' latents for other splits, captures and runs, 4 x (canvas_px / 8)^2 x 4 bytes
+            each; a run that does not keep them does not look for them either.
         store: How the result is cut into files.
     """
 
+    keep_latents: bool
     store: StoreSettings
+
+
+def posterior_seed(capture: CaptureSettings, settings: ExtractionSettings) -> int | None:
+    """What the draw from the VAE's posterior is seeded with, beside the image id; None where its mean is taken."""
+    return settings.seed if capture.sample_posterior else None

@@ -7,17 +7,20 @@ from itertools import groupby
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from refdiff.attention import CrossMaps, SelfMaps
 from refdiff.dataset.tables import read_dataset
-from refdiff.diffusion.canvas import fit_canvas
+from refdiff.device import choose_device
 from refdiff.diffusion.extractor import AttentionExtractor
+from refdiff.diffusion.latent_pool import LatentPool
+from refdiff.diffusion.latents import LatentRecipe, NewLatent, PhotoLatents, ReadPhoto
 from refdiff.diffusion.photo_query import PhotoQuery
-from refdiff.diffusion.settings import CaptureSettings
+from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings, posterior_seed
 from refdiff.errors import DatasetError, StoreMismatchError
 from refdiff.layout import SplitLayout
-from refdiff.photo import MAX_PIXELS, decode_photo
+from refdiff.model_identity import ModelIdentity
 from refdiff.photo_content import read_listed_bytes
 from refdiff.text.tables import read_text
 
@@ -52,10 +55,12 @@ class ShardMaps:
     Attributes:
         cross: Of each of its expressions.
         self_attention: By image, of those whose first expression is among them.
+        latents: Those of its photos that are to be kept.
     """
 
     cross: list[CrossMaps]
     self_attention: dict[int, SelfMaps]
+    latents: list[NewLatent]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +72,11 @@ class _Group:
 
 
 def compute_shards(
-    extractor: AttentionExtractor, sentences: Sentences, shards: Iterator[tuple[int, range]], capture: CaptureSettings
+    extractor: AttentionExtractor,
+    sentences: Sentences,
+    shards: Iterator[tuple[int, range]],
+    capture: CaptureSettings,
+    pool: LatentPool | None,
 ) -> Generator[tuple[int, ShardMaps]]:
     """The maps of some shards, one after the other; the sentences of a shard's images share batches.
 
@@ -79,6 +88,7 @@ def compute_shards(
         sentences: What is asked of the split.
         shards: Shard numbers with their expressions.
         capture: What is kept.
+        pool: Where the photos' latents may be found; None where they are not looked for.
 
     Yields:
         Shard numbers with their maps, in the order given.
@@ -86,37 +96,42 @@ def compute_shards(
     Raises:
         RefdiffError: A photo cannot be read or was exchanged, or the model or the memory does not suffice.
     """
+    latents = PhotoLatents(extractor.model.vae, recipe_of(extractor.model.identity, capture, extractor.settings), pool)
 
-    def read(group: _Group) -> PhotoQuery:
-        path = sentences.root / sentences.path[group.image]
-        content = read_listed_bytes(path, str(path), sentences.sha256[group.image])
-        photo, _ = decode_photo(content, str(path), MAX_PIXELS)
-        asked = [sentences.sentence[index] for index in group.expressions]
-        canvas = fit_canvas(photo, capture.canvas_px, capture.canvas_mode)
-        with_self = is_first(sentences, group.expressions[0])
-        return PhotoQuery(sentences.image_id[group.image], canvas, asked, with_self)
+    def read(image: int) -> ReadPhoto:
+        path, digest = sentences.root / sentences.path[image], sentences.sha256[image]
+        content = read_listed_bytes(path, str(path), digest)
+        return latents.read(content, digest, str(path), sentences.image_id[image])
 
-    def take() -> tuple[int, list[_Group], list[Future[PhotoQuery]]] | None:
+    def take() -> tuple[int, list[_Group], list[Future[ReadPhoto]]] | None:
         taken = next(shards, None)
         if taken is None:
             return None
         groups = _group(sentences, taken[1])
-        return taken[0], groups, [pool.submit(read, group) for group in groups]
+        return taken[0], groups, [reader.submit(read, group.image) for group in groups]
 
-    pool = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
+    reader = ThreadPoolExecutor(1, thread_name_prefix="read-ahead")
     try:
         current = take()
         while current is not None:
             following = take()
             shard, groups, reading = current
-            queries = [query.result() for query in reading]
+            photos = [photo.result() for photo in reading]
+            encoded, new = latents.encode(photos)
+            queries = [_ask(sentences, group, latent) for group, latent in zip(groups, encoded, strict=True)]
             found = extractor.capture_photos(queries, capture)
             pairs = zip(groups, found, strict=True)
             own = {group.image: maps.self_attention for group, maps in pairs if maps.self_attention is not None}
-            yield shard, ShardMaps([maps for image in found for maps in image.cross], own)
+            yield shard, ShardMaps([maps for image in found for maps in image.cross], own, new)
             current = following
     finally:
-        pool.shutdown(cancel_futures=True)
+        reader.shutdown(cancel_futures=True)
+
+
+def recipe_of(identity: ModelIdentity, capture: CaptureSettings, settings: ExtractionSettings) -> LatentRecipe:
+    """What decides the latents of a capture's photos."""
+    device, seed = choose_device(settings.device).type, posterior_seed(capture, settings)
+    return LatentRecipe(identity.digest, device, capture.canvas_px, capture.canvas_mode, seed)
 
 
 def read_sentences(layout: SplitLayout) -> Sentences:
@@ -171,3 +186,8 @@ def _group(sentences: Sentences, expressions: range) -> list[_Group]:
     """The expressions by image; those of an image lie side by side."""
     by_image = groupby(expressions, key=lambda index: int(sentences.image_index[index]))
     return [_Group(image, list(group)) for image, group in by_image]
+
+
+def _ask(sentences: Sentences, group: _Group, latent: torch.Tensor) -> PhotoQuery:
+    asked = [sentences.sentence[index] for index in group.expressions]
+    return PhotoQuery(sentences.image_id[group.image], latent, asked, is_first(sentences, group.expressions[0]))

@@ -19,10 +19,8 @@ from typing import Any, TypeVar
 
 from refdiff.errors import StoreError
 from refdiff.prefetch import prefetch
-from refdiff.store.pool_shards import PoolShards, Row
+from refdiff.store.pool_shards import PoolShards, Row, bucket_of
 from refdiff.whole_file import replacing
-
-BUCKET_DIGITS = 3
 
 # A shard of the pool ends with its batch, or with whichever of these comes first; a kill loses at most that much of the
 # work of one worker.
@@ -63,7 +61,7 @@ class PhotoBatches:
     def __init__(self, tasks: Sequence[PhotoTask], shards: PoolShards) -> None:
         buckets: dict[str, list[PhotoTask]] = defaultdict(list)
         for task in tasks:
-            buckets[bucket_of(task)].append(task)
+            buckets[bucket_of(task.digest)].append(task)
         self._batches = sorted(buckets.items())
         self._shards = shards
 
@@ -80,7 +78,7 @@ class PhotoBatches:
         Raises:
             ShardCorruptError: It is not there, or damaged.
         """
-        return self._shards.read(bucket_of(task), key)
+        return self._shards.read(bucket_of(task.digest), key)
 
     def lock(self, batch: int) -> Path:
         """What whoever computes the batch has locked, in this split or another."""
@@ -179,11 +177,6 @@ class _Rows:
         photos = self._photos
         self._photos, self._bytes, self._since = [], 0, time.monotonic()
         return photos
-
-
-def bucket_of(task: PhotoTask) -> str:
-    """The bucket of a photo, in every pool."""
-    return task.digest[:BUCKET_DIGITS]
 
 
 def write_tasks(folder: Path, tasks: Sequence[PhotoTask]) -> None:

@@ -76,14 +76,25 @@ class Pool:
         """
         with translate_write_errors(self.path), self._siblings():
             write_json(self._users / f"{user}.json", {"complete": True})
-            for other in self.path.parent.glob(f"{self._name}-{'[0-9a-f]' * 20}"):
-                mark = other / "users" / f"{user}.json"
-                if other == self.path or not mark.is_file() or not _is_complete(mark):
-                    continue
-                mark.unlink()
-                # A folder that cannot be listed raises here; glob would call it empty.
-                if not any(user.suffix == ".json" for user in mark.parent.iterdir()):
-                    shutil.rmtree(other, ignore_errors=True)
+            self._leave(user, self.path)
+
+    def leave(self, user: str) -> None:
+        """Note that a user has published without a pool of this name; drop those that all their users have left."""
+        with translate_write_errors(self.path):
+            if self.path.parent.is_dir():
+                with self._siblings():
+                    self._leave(user, None)
+
+    def _leave(self, user: str, stays: Path | None) -> None:
+        """Take a user's mark from the pools of this name that it published from; drop those that have no marks left."""
+        for pool in self.path.parent.glob(f"{self._name}-{'[0-9a-f]' * 20}"):
+            mark = pool / "users" / f"{user}.json"
+            if pool == stays or not mark.is_file() or not _is_complete(mark):
+                continue
+            mark.unlink()
+            # A folder that cannot be listed raises here; glob would call it empty.
+            if not any(user.suffix == ".json" for user in mark.parent.iterdir()):
+                shutil.rmtree(pool, ignore_errors=True)
 
     @contextmanager
     def _siblings(self) -> Iterator[None]:

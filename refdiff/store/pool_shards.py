@@ -16,6 +16,7 @@ from refdiff.store.work import translate_write_errors
 from refdiff.whole_file import replacing
 
 OPEN_SHARDS = 64
+BUCKET_DIGITS = 3
 LOCK = "lock"
 DATA = ".arrow"
 MARKER = ".json"
@@ -29,6 +30,11 @@ _Keys = tuple[tuple[str, ...], ...]
 
 _Shard = tuple[str, str]
 """Bucket and name of the marker."""
+
+
+def bucket_of(photo: str) -> str:
+    """The bucket of a photo, in every pool, by the SHA-256 of its bytes."""
+    return photo[:BUCKET_DIGITS]
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,7 @@ SECTION: dict[str, Any] = {
     "batch_sentences": 16,
     "compile": False,
     "seed": 0,
+    "keep_latents": True,
     "store": {"shard_expressions": 2, "chunk_expressions": 1, "chunk_tokens": 2, "compression_level": 1},
 }
 ENGINE: dict[str, Any] = {"kind": "serial", "workers": 2, "address": None, "accelerators": [], "attempts": 3}

@@ -8,9 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refdiff.diffusion.canvas import fit_canvas
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.errors import ModelError
 from tests.diffusion.rows import PAPER, make_capture, make_photo, make_section
 
@@ -30,7 +28,7 @@ run_command(lambda: AttentionExtractor(make_section(compile=True)))
 def test_compiled_parts_give_the_same_maps(extractor: AttentionExtractor, tmp_path: Path, monkeypatch):
     monkeypatch.setenv("TORCHINDUCTOR_CACHE_DIR", str(tmp_path))
     capture = make_capture(PAPER, cross_layers={"map_px": [4, 8]})
-    queries = [PhotoQuery("a", fit_canvas(make_photo(0, 64, 64), 64, "letterbox"), SENTENCES, False)]
+    queries = [extractor.make_query(make_photo(0, 64, 64), "a", SENTENCES, capture, False)]
     compiled = AttentionExtractor(make_section(compile=True, batch_sentences=3))  # batches of three and of two
     before = len(list(tmp_path.rglob("*.so")))
     (expected,), (got,) = (each.capture_photos(queries, capture) for each in (extractor, compiled))

@@ -65,7 +65,7 @@ def test_processes_make_the_same_bits_though_one_is_killed(layout: SplitLayout, 
     killed: list[int] = []
 
     def kill_the_first() -> None:
-        while not (notes := list(layout.root.glob(".work/*/*/queue/*.json"))):
+        while not (notes := list(layout.root.glob(".work/extract_attention/*/queue/*.json"))):
             time.sleep(0.005)
         pid = int(json.loads(notes[0].read_text())["worker"].split()[1])
         os.kill(pid, signal.SIGKILL)
@@ -88,7 +88,7 @@ def test_four_workers_make_the_same_bits_though_five_are_killed(layout: SplitLay
     def kill_now_and_then() -> None:
         while len(killed) < 5 and not ended.is_set():
             time.sleep(rng.uniform(0.02, 0.3))
-            for note in layout.root.glob(".work/*/*/queue/*.json"):
+            for note in layout.root.glob(".work/extract_attention/*/queue/*.json"):
                 pid = worker_of(note)
                 if pid is not None and pid not in killed:
                     os.kill(pid, signal.SIGKILL)
@@ -155,7 +155,7 @@ def test_one_shard_is_taken_ahead_and_errors_come_in_turn(tmp_path: Path, extrac
             taken.append(shard)
             yield shard, range(shard, shard + 1)
 
-    computed = compute_shards(extractor, sentences, shards(), make_capture(PAPER))
+    computed = compute_shards(extractor, sentences, shards(), make_capture(PAPER), None)
     assert taken == []
     for shard in range(3):  # those of the first photo
         assert next(computed)[0] == shard

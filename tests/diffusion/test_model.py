@@ -10,7 +10,7 @@ import torch
 
 from refdiff.device import choose_device
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.model import identify_pipeline
+from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.errors import ModelError
 from tests.diffusion.rows import MODEL, PAPER, make_capture, make_photo, make_section
 

@@ -9,9 +9,7 @@ import pytest
 from benchmarks.plain import capture_plainly
 from refdiff.attention import CrossMaps
 from refdiff.demo.models import DIFFUSION
-from refdiff.diffusion.canvas import fit_canvas
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.photo_query import PhotoQuery
 from refdiff.diffusion.settings import CaptureSettings
 from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_photo, make_section
 
@@ -40,7 +38,7 @@ def demo() -> AttentionExtractor:
 
 def capture_together(extractor: AttentionExtractor, capture: CaptureSettings) -> list[list[CrossMaps]]:
     queries = [
-        PhotoQuery(str(index), fit_canvas(make_photo(index, 30, 50), capture.canvas_px, "letterbox"), asked, False)
+        extractor.make_query(make_photo(index, 30, 50), str(index), asked, capture, False)
         for index, asked in enumerate(SENTENCES)
     ]
     return [image.cross for image in extractor.capture_photos(queries, capture)]

@@ -89,7 +89,7 @@ def test_only_what_changed_is_computed_and_the_store_is_that_of_a_fresh_run(
     assert content(made.path) == content(fresh.path)
     # What no shard has any more is not kept either.
     kept, needed = (
-        content(next(folder.root.glob(".work/*/*/content")))
+        content(next(folder.root.glob(".work/extract_attention/*/content")))
         for folder in (layout, SplitLayout("tiny", tmp_path / "fresh"))
     )
     assert kept.keys() == needed.keys()
@@ -109,7 +109,7 @@ def test_one_token_more_within_the_padding_keeps_the_other_shards(layout: SplitL
 @pytest.mark.parametrize("changes", [{"seed": 1}, {"store": {**SECTION["store"], "compression_level": 2}}])
 def test_other_parameters_take_nothing_over(layout: SplitLayout, changes: dict[str, Any]) -> None:
     assert extract(layout, **changes).computed == SHARDS
-    assert len(list(layout.root.glob(".work/*/*/content"))) == 1, "what the older folder held is gone"
+    assert len(list(layout.root.glob(".work/extract_attention/*/content"))) == 1, "what the older folder held is gone"
 
 
 def test_a_killed_run_serves_after_an_edit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -130,7 +130,7 @@ def test_a_killed_run_serves_after_an_edit(tmp_path: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("damage", ["file", "inputs"])
 def test_a_damaged_shard_is_never_taken_over(layout: SplitLayout, tmp_path: Path, damage: str) -> None:
-    work = next(layout.root.glob(".work/*/*"))
+    work = next(layout.root.glob(".work/extract_attention/*"))
     if damage == "file":
         file = work / "content/cross_8x8/c/0/0/0/0/0"
         data = bytearray(file.read_bytes())

@@ -57,6 +57,7 @@ def test_bad_captures_are_refused(changes: dict, message: str):
         ({"dtype": "int8"}, "float16"),
         ({"batch_sentences": 0}, "batch_sentences"),
         ({"batch_sentences": "all"}, "batch_sentences"),
+        ({"keep_latents": "yes"}, "keep_latents"),
         ({"compile": "yes"}, "compile"),
         (
             {"store": {"shard_expressions": 5, "chunk_expressions": 2, "chunk_tokens": 1, "compression_level": 3}},

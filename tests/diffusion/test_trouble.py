@@ -74,7 +74,7 @@ def test_a_write_that_the_kernel_refuses_is_one_line(layout: SplitLayout, tmp_pa
     assert len(errors) == 1, done.stderr
     assert "cannot be written (File too large); finished shards are kept" in errors[0]
     assert not layout.attention("paper").exists()
-    finished = len(list(layout.root.glob(".work/*/*/done/*.json")))
+    finished = len(list(layout.root.glob(".work/extract_attention/*/done/*.json")))
     made = extract(layout, make_engine("serial", 1))
     assert made.computed == SHARDS - finished > 0
     whole = write_inputs(tmp_path / "whole", TOKENS)

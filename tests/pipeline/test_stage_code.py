@@ -14,6 +14,7 @@ from refdiff.clip import job as clip_job
 from refdiff.clip import photo_pool
 from refdiff.clip.settings import ClipSettings
 from refdiff.diffusion import facts
+from refdiff.diffusion.latents import LatentRecipe
 from refdiff.model_identity import ModelIdentity
 from refdiff.params import parse_section, read_params
 from refdiff.proposals import job as proposals_job
@@ -101,6 +102,10 @@ def _attention_facts() -> Mapping[str, Any]:
     return facts.environment_facts(ModelIdentity("model", ROOT, "sha256:0"), make_section())
 
 
+def _latent_facts() -> Mapping[str, Any]:
+    return LatentRecipe("sha256:0", "cpu", 64, "letterbox", None).facts()
+
+
 def _mask_facts() -> Mapping[str, Any]:
     settings = regions()
     return proposals_job.gather_facts(settings, RegionsSource(settings))
@@ -118,6 +123,23 @@ def _view_facts() -> Mapping[str, Any]:
             _attention_facts,
             ["store/attention_writer.py", "attention.py", "device.py", "photo.py", "diffusion/capture.py"],
             ["store/work.py", "engine/queue.py", "diffusion/extraction.py", "zarr_chunks.py", "clip/model.py"],
+        ),
+        (
+            _latent_facts,
+            [
+                "diffusion/autoencoder.py",
+                "diffusion/canvas.py",
+                "diffusion/noise.py",
+                "photo.py",
+                "store/pool_shards.py",
+            ],
+            [
+                "diffusion/model.py",
+                "diffusion/denoise.py",
+                "diffusion/settings.py",
+                "diffusion/shards.py",
+                "attention.py",
+            ],
         ),
         (
             _mask_facts,

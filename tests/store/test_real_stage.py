@@ -61,11 +61,11 @@ def test_a_killed_run_goes_on_to_the_same_bits(tmp_path_factory: pytest.TempPath
     whole, killed = (make_inputs(tmp_path_factory.mktemp(name)) for name in ("whole", "killed"))
     run(whole)
     with start(killed) as stage:
-        while not list(killed.root.glob(".work/*/*/done/*.json")):
+        while not list(killed.root.glob(".work/extract_attention/*/done/*.json")):
             assert stage.poll() is None
             time.sleep(0.001)
         os.killpg(stage.pid, signal.SIGKILL)
-    finished = len(list(killed.root.glob(".work/*/*/done/*.json")))
+    finished = len(list(killed.root.glob(".work/extract_attention/*/done/*.json")))
     assert f"5 shards, {5 - finished} of them computed now" in run(killed)
     assert content(killed.attention("paper")) == content(whole.attention("paper"))
     assert verify_store(open_store(str(killed.attention("paper")))) == []
