@@ -46,8 +46,9 @@ def draw_split(root: Path, seed: int, per_expression: bool) -> SplitLayout:
         Images(
             names,
             [f"{name}.png" for name in names],
-            *(side.astype(np.int32) for side in sizes.T),
-            sha256=["0" * 64] * len(names),
+            sizes[:, 0].astype(np.int32),
+            sizes[:, 1].astype(np.int32),
+            ["0" * 64] * len(names),
         ),
         Expressions(ids, ids, image_of, [names[image] for image in image_of], ids, np.full(count, -1, np.int32)),
         Targets([], np.zeros(0, np.int32), [], np.zeros(0, np.int64), np.zeros(0, np.int32)),
