@@ -1,6 +1,7 @@
 """Latents of photos on the disk, where other splits, captures and later runs find them."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -8,6 +9,7 @@ from filelock import FileLock
 from numpy.typing import NDArray
 
 from refdiff.errors import ShardCorruptError
+from refdiff.geometry import CanvasMode
 from refdiff.store.fingerprint import digest_facts
 from refdiff.store.pool import Pool
 from refdiff.store.pool_shards import bucket_of
@@ -15,6 +17,18 @@ from refdiff.store.work import translate_write_errors
 
 # In the precision in which they were computed.
 COLUMNS = pa.schema([("shape", pa.list_(pa.int32())), ("latent", pa.list_(pa.float32()))])
+
+
+def describe_latent(canvas_px: int, canvas_mode: CanvasMode, seed: int | None) -> dict[str, Any]:
+    """The parameters that decide a photo's latent, as a pool of latents records them.
+
+    Args:
+        canvas_px: Side of the canvas.
+        canvas_mode: How the photo is put on it.
+        seed: Of the draw from the posterior; None for the posterior's mean.
+    """
+    posterior = "mean" if seed is None else f"drawn by seed {seed}"
+    return {"canvas": [canvas_px, canvas_mode], "posterior": posterior}
 
 
 class LatentPool:

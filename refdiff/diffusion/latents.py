@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from refdiff import __version__
 from refdiff.diffusion.autoencoder import VAE_DTYPE, encode_canvas
 from refdiff.diffusion.canvas import open_canvas
-from refdiff.diffusion.latent_pool import COLUMNS, LatentPool
+from refdiff.diffusion.latent_pool import COLUMNS, LatentPool, describe_latent
 from refdiff.geometry import CanvasMode
 from refdiff.source_code import StageCode
 from refdiff.store.pool import Pool
@@ -59,8 +59,7 @@ class LatentRecipe:
             "model": self.model,
             "dtype": str(VAE_DTYPE),
             "device": self.device,
-            "canvas": [self.canvas_px, self.canvas_mode],
-            "posterior": "mean" if self.seed is None else f"drawn by seed {self.seed}",
+            "parameters": describe_latent(self.canvas_px, self.canvas_mode, self.seed),
             "versions": {"refdiff": __version__, **{library: version(library) for library in _LIBRARIES}},
             "code": CODE.digest(),
         }

@@ -6,13 +6,14 @@ second environment may work in the same project. What a run holds stays in any c
 
 import json
 import shutil
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from refdiff.clip.settings import ClipSettings
-from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
+from refdiff.diffusion.latent_pool import describe_latent
+from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings, posterior_seed
 from refdiff.errors import StoreError
 from refdiff.params import PARAMS_FILE, Section, find, parse_section, read_params
 from refdiff.proposals.settings import PHOTO_SOURCES
@@ -22,10 +23,12 @@ from refdiff.store.pool import hold_siblings
 from refdiff.store.work import COMPLETE, FACTS, WORK, translate_write_errors
 
 POOL = "pool"
+SectionT = TypeVar("SectionT", bound=Section)
+
 _DIGEST = "[0-9a-f]" * 20
 
-Uses = Mapping[str, Mapping[str, Mapping[str, Any]]]
-"""By stage (`pool/<stage>` for its pools) and a folder's name without its digest: facts that a used one has."""
+Uses = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+"""By stage (`pool/<stage>` for its pools) and a folder's name without digest: facts, of which a used one has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,25 +74,35 @@ def prune_work(root: Path, *, dry_run: bool) -> Iterator[Pruned]:
 def _list_uses(path: Path) -> Uses:
     params = read_params(path)
 
-    def dump(model: type[Section], name: str) -> Any:
-        return parse_section(model, find(params, name), name).model_dump(mode="json")
+    def parse(model: type[SectionT], name: str) -> SectionT:
+        return parse_section(model, find(params, name), name)
 
-    splits, sources = (list(_rows(params, table)) for table in ("splits", "sources"))
-    captures = {name: dump(CaptureSettings, f"captures.{name}") for name in _rows(params, "captures")}
-    extract, clip = dump(ExtractAttentionSettings, "extract_attention"), dump(ClipSettings, "embed_clip")
-    masks = {name: PHOTO_SOURCES.read(name, path).model_dump(mode="json") for name in sources}
+    splits, sources = _rows(params, "splits"), _rows(params, "sources")
+    captures = {name: parse(CaptureSettings, f"captures.{name}") for name in _rows(params, "captures")}
+    extract, clip = parse(ExtractAttentionSettings, "extract_attention"), parse(ClipSettings, "embed_clip")
+    masks = {name: [_parameters(PHOTO_SOURCES.read(name, path))] for name in sources}
     pairs = [(split, source) for split in splits for source in sources]
+    latents = [
+        {"parameters": describe_latent(row.canvas_px, row.canvas_mode, posterior_seed(row, extract))}
+        for row in captures.values()
+        if extract.keep_latents
+    ]
     return {
         "extract_attention": {
-            f"{split}-{name}": {"capture": capture, "parameters": extract}
+            f"{split}-{name}": [{"capture": row.model_dump(mode="json"), **_parameters(extract)}]
             for split in splits
-            for name, capture in captures.items()
+            for name, row in captures.items()
         },
-        "propose_masks": {f"{split}-{source}": {"parameters": masks[source]} for split, source in pairs},
-        "embed_clip": {f"{split}-{source}": {"parameters": clip} for split, source in pairs},
-        f"{POOL}/propose_masks": {source: {"parameters": masks[source]} for source in sources},
-        f"{POOL}/embed_clip": {"views": {"parameters": clip}},
+        "propose_masks": {f"{split}-{source}": masks[source] for split, source in pairs},
+        "embed_clip": {f"{split}-{source}": [_parameters(clip)] for split, source in pairs},
+        f"{POOL}/extract_attention": {"latents": latents},
+        f"{POOL}/propose_masks": masks,
+        f"{POOL}/embed_clip": {"views": [_parameters(clip)]},
     }
+
+
+def _parameters(section: Section) -> dict[str, Any]:
+    return {"parameters": section.model_dump(mode="json")}
 
 
 def _rows(params: dict[str, Any], table: str) -> list[str]:
@@ -102,8 +115,8 @@ def _find_unused(root: Path, uses: Uses, stages: list[str]) -> list[Path]:
     for stage in stages:
         for folder in sorted((root / WORK / stage).glob(f"*-{_DIGEST}")):
             facts = _read_facts(folder)
-            wanted = uses[stage].get(folder.name.rsplit("-", 1)[0])
-            if facts is not None and (wanted is None or not _has(facts, wanted)):
+            wanted = uses[stage].get(folder.name.rsplit("-", 1)[0], ())
+            if facts is not None and not any(_has(facts, row) for row in wanted):
                 found.append(folder)
     return found
 

@@ -14,6 +14,7 @@ from refdiff.clip import photo_pool
 from refdiff.clip.settings import ClipSettings
 from refdiff.diffusion import facts as attention
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
+from refdiff.diffusion.shards import recipe_of
 from refdiff.errors import ParameterError
 from refdiff.model_identity import ModelIdentity
 from refdiff.params import parse_section
@@ -71,8 +72,10 @@ def make_all(params: Params, split: str = "demo_val") -> dict[str, Path]:
             (work.content / "file").write_bytes(bytes(1000))
             if name in pools:
                 write_tasks(work.path, [], pools[name].path)
-                pools[name].begin(f"{split}-regions")
-                (pools[name].path / "item").write_bytes(bytes(1000))
+    pools["latents"] = recipe_of(MODEL, capture, section).pool(Path(), "extract_attention")
+    for pool in pools.values():
+        pool.begin(f"{split}-regions")
+        (pool.path / "item").write_bytes(bytes(1000))
     return {name: work.path for name, work in works.items()} | {f"{name} pool": pools[name].path for name in pools}
 
 
@@ -94,6 +97,9 @@ EDITS: dict[str, tuple[Callable[[Params], None], set[str]]] = {
     "the ramps, which are applied after the pool": (change("embed_clip", None, "local_ramps", ["none"]), {"views"}),
     "the capture": (change("captures", "paper", "guidance", 2.0), {"attention"}),
     "the seed": (change("extract_attention", None, "seed", 1), {"attention"}),
+    "the canvas": (change("captures", "paper", "canvas_px", 128), {"attention", "latents pool"}),
+    "the draw": (change("captures", "paper", "sample_posterior", True), {"attention", "latents pool"}),
+    "no latents": (change("extract_attention", None, "keep_latents", False), {"latents pool"}),
     "the source": (change("sources", "regions", "small_px", 101), MASKS),
     "the crops": (change("embed_clip", None, "crop_max_aspect", 2.0), VIEWS),
     "another capture's name": (
@@ -178,7 +184,7 @@ def test_what_cannot_be_judged_stays(params: Params) -> None:
     (folders["attention"] / "facts.json").write_text("{")
     save({**params, "splits": {"other": params["splits"]["demo_val"]}})
     prune_and_print(dry_run=False)
-    assert there(folders) == {"attention", "masks pool", "views pool"}
+    assert there(folders) == {"attention", "latents pool", "masks pool", "views pool"}
 
 
 def test_a_parameter_that_is_refused_removes_nothing(params: Params) -> None:
