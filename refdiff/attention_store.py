@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +30,7 @@ from refdiff.attention_layout import (
 )
 from refdiff.byte_source import ByteSource, LocalFolder
 from refdiff.errors import StoreError, StoreMismatchError
+from refdiff.geometry import CanvasMode
 from refdiff.zarr_chunks import ChunkReader
 
 __all__ = ["ATTRIBUTE", "FORMAT", "KIND", "AttentionStore", "Size", "TokenBlock", "array_name"]
@@ -106,6 +107,21 @@ class AttentionStore:
             raise StoreMismatchError(f"{where}: its attributes cannot be read ({error!r}); make it again") from error
         store._check_fit(expressions, capture)
         return store
+
+    @property
+    def canvas_mode(self) -> CanvasMode:
+        """How photos lie on the square canvas that the maps are of.
+
+        Raises:
+            StoreMismatchError: The store does not say it.
+        """
+        mode = self.settings.get("canvas_mode")
+        if mode not in get_args(CanvasMode):
+            raise StoreMismatchError(
+                f"{self.where}: capture has canvas_mode {mode!r}; expected one of {', '.join(get_args(CanvasMode))}; "
+                "make it again with `dvc repro`"
+            )
+        return mode
 
     def read(self, expression_index: int) -> CrossMaps:
         """All maps of one expression, float32.

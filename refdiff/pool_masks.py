@@ -52,7 +52,7 @@ def grids_in_use(layout: SplitLayout, readouts: Iterable[ReadoutSettings]) -> li
     for readout in readouts:
         if is_linear(readout):
             store = AttentionStore.open(layout.attention(readout.capture))
-            found.add(Grid(store.settings["canvas_mode"], grid_size(store.keys, readout)))
+            found.add(Grid(store.canvas_mode, grid_size(store.keys, readout)))
     return sorted(found)
 
 

@@ -63,7 +63,7 @@ def _read_block(
     cuts = [0, *(np.flatnonzero(np.diff(inside)) + 1).tolist(), len(inside)]
     for first, behind in pairwise(cuts):
         image = int(inside[first])
-        frame = square_frame(int(images.height[image]), int(images.width[image]), store.settings["canvas_mode"])
+        frame = square_frame(int(images.height[image]), int(images.width[image]), store.canvas_mode)
         rows = slice(block.starts[first], block.starts[behind])
         maps = {size: each[rows] for size, each in block.maps.items()}
         grids = grid_heats(store.keys, maps, block.starts[first:behind] - rows.start, readout, frame)

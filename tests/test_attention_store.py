@@ -203,6 +203,14 @@ def test_a_store_of_other_parameters_is_refused_by_name(stored, expected: dict, 
         AttentionStore.open(stored[0], **expected)
 
 
+@pytest.mark.parametrize("mode", [None, "square", 5])
+def test_a_store_that_does_not_say_how_photos_lie_is_refused(stored: tuple[Path, list[CrossMaps]], mode: object):
+    store = AttentionStore.open(stored[0])
+    store.settings["canvas_mode"] = mode
+    with pytest.raises(StoreMismatchError, match=rf"canvas_mode {mode!r}; expected one of letterbox, resize"):
+        _ = store.canvas_mode
+
+
 def test_a_store_in_the_making_is_refused(tmp_path: Path):
     layout = make_layout([1, 1])
     AttentionWriter(tmp_path / "store", layout, PROVENANCE)

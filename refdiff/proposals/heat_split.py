@@ -63,7 +63,7 @@ def propose_heat_split(
         raise StoreMismatchError(f"text table: expected {total} rows, got {len(text)}; run `dvc repro`")
     positions = prompt_positions(readout, text)
     frames = [
-        square_frame(int(height), int(width), store.settings["canvas_mode"])
+        square_frame(int(height), int(width), store.canvas_mode)
         for height, width in zip(dataset.images.height, dataset.images.width, strict=True)
     ]
     maps = store.iterate(positions)

@@ -179,7 +179,7 @@ class _Painter:
         source, data = self._in.readouts[name], self._in.dataset
         image = int(data.expressions.image_index[expression])
         height, width = int(data.images.height[image]), int(data.images.width[image])
-        frame = square_frame(height, width, source.store.settings["canvas_mode"])
+        frame = square_frame(height, width, source.store.canvas_mode)
         maps = source.store.read(expression)
         heat = heat_map(maps, self._positions[name][expression], source.settings, frame)
         word = None
