@@ -116,12 +116,12 @@ class AttentionStore:
             StoreMismatchError: The store does not say it.
         """
         mode = self.settings.get("canvas_mode")
-        if mode not in get_args(CanvasMode):
-            raise StoreMismatchError(
-                f"{self.where}: capture has canvas_mode {mode!r}; expected one of {', '.join(get_args(CanvasMode))}; "
-                "make it again with `dvc repro`"
-            )
-        return mode
+        if mode == "letterbox" or mode == "resize":
+            return mode
+        raise StoreMismatchError(
+            f"{self.where}: capture has canvas_mode {mode!r}; expected one of {', '.join(get_args(CanvasMode))}; "
+            "make it again with `dvc repro`"
+        )
 
     def read(self, expression_index: int) -> CrossMaps:
         """All maps of one expression, float32.
