@@ -18,7 +18,7 @@ from benchmarks.operations import count_operations
 from benchmarks.plain import capture_plainly
 from benchmarks.schedules import PHOTO_HW, SCHEDULES, SENTENCES, make_capture
 from benchmarks.sd15 import FULL_WIDTH, write_pipeline
-from refdiff.attention import CrossMaps
+from refdiff.attention.maps import CrossMaps
 from refdiff.command import run_command
 from refdiff.device import choose_device
 from refdiff.diffusion.extractor import AttentionExtractor

@@ -26,11 +26,11 @@ from refdiff.clip.settings import ClipSettings
 from refdiff.clip.tower import VitTower
 from refdiff.demo.scenes import draw_scene
 from refdiff.device import choose_device
+from refdiff.masks.rle import encode_masks
 from refdiff.model_identity import ModelIdentity
 from refdiff.params import parse_section, read_params
 from refdiff.proposals.regions import propose_regions
 from refdiff.proposals.settings import RegionsSettings
-from refdiff.rle import encode_masks
 
 T = TypeVar("T")
 Clock = Callable[[], float]

@@ -14,7 +14,7 @@ import torch
 from diffusers.models.attention_processor import Attention
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps
+from refdiff.attention.maps import CrossMaps
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.model import DiffusionModel
 from refdiff.diffusion.noise import draw_noise

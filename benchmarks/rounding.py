@@ -19,7 +19,7 @@ from benchmarks.plain import capture_plainly
 from benchmarks.schedules import PHOTO_HW, SCHEDULES, SENTENCES
 from benchmarks.sd15 import write_pipeline
 from benchmarks.table import print_rows
-from refdiff.attention import CrossMaps
+from refdiff.attention.maps import CrossMaps
 from refdiff.demo.models import DIFFUSION
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.synthetic import MINIATURE, Extent
 from benchmarks.synthetic_attention import write_attention
 from benchmarks.table import Cost, best_of, print_rows
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 
 WAYS = ((1, 1, None), (1, 1, -5), (1, 1, 1), (1, 1, 3), (1, 1, 9), (4, 1, None), (1, 4, None), (16, 16, None))
 SOME_SENTENCES = 600

@@ -18,14 +18,14 @@ from benchmarks.synthetic_attention import write_attention
 from benchmarks.synthetic_clip import write_clip
 from benchmarks.synthetic_masks import PHOTO_SIZES, draw_blobs
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
-from refdiff.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.masks.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.masks.rle import mask_areas
 from refdiff.params import parse_section
-from refdiff.pool_split import pool_split
+from refdiff.pooling.split import pool_split
 from refdiff.proposals.candidates import of_codes
 from refdiff.proposals.tables import read_proposals, write_proposals
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import mask_areas
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.tables import write_text
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, MapKey
+from refdiff.attention.maps import CrossMaps, MapKey
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
 from refdiff.store.work import ShardRecord
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.rle import coco
+from refdiff.masks.rle import coco
 
 PHOTO_SIZES = ((480, 640), (640, 480), (427, 640))
 CORNERS = 24

@@ -94,7 +94,7 @@ def name_masks(path: Path, count: int) -> list[Path]:
 
 
 def _describe_one(found: "Segmentation") -> dict[str, Any]:
-    from refdiff.rle import encode_mask
+    from refdiff.masks.rle import encode_mask
 
     height, width = found.mask.shape
     index = found.choice.index

@@ -9,6 +9,7 @@ from refdiff.clip.settings import ClipSettings
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.errors import ParameterError
 from refdiff.fusion.settings import MethodSettings, check_source
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.params import find, parse_section
 from refdiff.proposals.settings import (
     HEAT_SOURCES,
@@ -17,7 +18,6 @@ from refdiff.proposals.settings import (
     ProposeMasksSettings,
     ThresholdSettings,
 )
-from refdiff.readout import ReadoutSettings
 from refdiff.text.settings import ParseTextSettings
 
 LOCAL_CLIP = "local-dir:"

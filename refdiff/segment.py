@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps
+from refdiff.attention.maps import CrossMaps
 from refdiff.clip.ramps import variant_of
 from refdiff.clip.settings import ClipSettings
 from refdiff.diffusion.settings import ExtractionSettings
@@ -16,14 +16,14 @@ from refdiff.errors import ImageError
 from refdiff.fusion.photo import Choice, choose_mask
 from refdiff.fusion.scores import ClipViews, Scores
 from refdiff.geometry import square_frame
-from refdiff.heat import heat_map
+from refdiff.heat.heat_map import heat_map
+from refdiff.heat.readout import head_rule, token_positions
+from refdiff.masks.rle import decode_mask
 from refdiff.params import Section, read_params
 from refdiff.photo import read_photo
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import ThresholdSettings
-from refdiff.readout import head_rule, token_positions
 from refdiff.recipe import Recipe, locate_models, read_recipe
-from refdiff.rle import decode_mask
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.settings import ParseTextSettings
 

@@ -13,7 +13,7 @@ from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.predictions import read_predictions
 from refdiff.fusion.settings import MethodSettings
 from refdiff.layout import SplitLayout
-from refdiff.overlap import read_overlap
+from refdiff.masks.overlap import read_overlap
 from refdiff.params import find, parse_section, read_params
 from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals

@@ -12,10 +12,10 @@ from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import write_predictions
 from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section, read_params
 from refdiff.provenance import describe_run
-from refdiff.readout import ReadoutSettings
 
 
 def main() -> None:

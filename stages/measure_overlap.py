@@ -8,7 +8,7 @@ from rich.progress import track
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
-from refdiff.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.masks.overlap import join_tables, measure_overlap, write_overlap
 from refdiff.params import find, read_params
 from refdiff.proposals.tables import read_proposals
 from refdiff.provenance import describe_run

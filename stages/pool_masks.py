@@ -12,10 +12,10 @@ from rich.console import Console
 from rich.progress import track
 
 from refdiff.command import run_command
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section, read_params
-from refdiff.pool_split import pool_split
-from refdiff.readout import ReadoutSettings
+from refdiff.pooling.split import pool_split
 
 
 def main() -> None:

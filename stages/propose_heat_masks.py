@@ -5,16 +5,16 @@ import argparse
 from rich.console import Console
 from rich.progress import track
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
 from refdiff.proposals.heat_split import propose_heat_split
 from refdiff.proposals.settings import HEAT_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import write_proposals
 from refdiff.provenance import describe_run
-from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import read_text
 
 

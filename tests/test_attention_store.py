@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refdiff.attention import CrossMaps, MapKey, SelfMaps
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
+from refdiff.attention.store import AttentionStore
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError, StoreMismatchError
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
 from refdiff.store.work import WorkFolder
@@ -273,5 +273,5 @@ def test_maps_of_zeros_are_stored_and_a_missing_shard_of_them_is_found(tmp_path:
 
 
 def test_reading_needs_no_torch():
-    script = "import sys; import refdiff.attention_store; assert 'torch' not in sys.modules"
+    script = "import sys; import refdiff.attention.store; assert 'torch' not in sys.modules"
     subprocess.run([sys.executable, "-c", script], check=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refdiff import __version__, cli
-from refdiff.rle import decode_mask
+from refdiff.masks.rle import decode_mask
 from tests.demo_scene import scene_photo, scene_sentences
 
 ROOT = Path(__file__).parents[1]

@@ -4,21 +4,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refdiff.attention import CrossMaps, MapKey
+from refdiff.attention.maps import CrossMaps, MapKey
 from refdiff.errors import MaskError, ShardCorruptError, StoreMismatchError
 from refdiff.fusion.scores import attention_contrast, pooled_contrasts, runs_contrast, sums_contrast
 from refdiff.geometry import CanvasMode, square_frame
-from refdiff.heat import (
+from refdiff.heat.heat_map import (
     grid_heat,
     heat_map,
     is_linear,
 )
-from refdiff.heat_sums import sum_heats
-from refdiff.mask_pooling import pool_masks
-from refdiff.mask_runs import decode_runs
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import encode_masks
-from refdiff.upsampling import photo_matrices, resampling_matrix
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.sums import sum_heats
+from refdiff.heat.upsampling import photo_matrices, resampling_matrix
+from refdiff.masks.rle import encode_masks
+from refdiff.masks.runs import decode_runs
+from refdiff.pooling.mask_pooling import pool_masks
 from tests.parity_cases import NAMES, load_case
 
 PAPER = ReadoutSettings(

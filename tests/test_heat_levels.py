@@ -7,9 +7,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from refdiff.geometry import CanvasMode, SquareFrame, square_frame
-from refdiff.heat_levels import photo_levels
-from refdiff.readout import Upsampling
-from refdiff.upsampling import FILTERS
+from refdiff.heat.levels import photo_levels
+from refdiff.heat.readout import Upsampling
+from refdiff.heat.upsampling import FILTERS
 
 
 def resize_by_pillow(levels: np.ndarray, frame: SquareFrame, upsampling: Upsampling) -> np.ndarray:

@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from refdiff.errors import MaskError
-from refdiff.mask_runs import decode_runs, level_sums, run_sums, separable_sums
-from refdiff.rle import encode_masks
+from refdiff.masks.rle import encode_masks
+from refdiff.masks.runs import decode_runs, level_sums, run_sums, separable_sums
 
 stacks = arrays(np.bool_, array_shapes(min_dims=3, max_dims=3, min_side=1, max_side=13))
 

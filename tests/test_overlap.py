@@ -10,11 +10,11 @@ from pycocotools import mask as coco
 
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets
 from refdiff.errors import ArtifactMissingError, StoreMismatchError
-from refdiff.overlap import OVERLAP, OverlapTable, join_tables, measure_overlap, read_overlap, write_overlap
+from refdiff.masks.overlap import OVERLAP, OverlapTable, join_tables, measure_overlap, read_overlap, write_overlap
+from refdiff.masks.rle import encode_masks
 from refdiff.parquet import write_table
 from refdiff.proposals.candidates import of_masks
 from refdiff.proposals.tables import ProposalTable, read_proposals, write_proposals
-from refdiff.rle import encode_masks
 
 SIZES = ((7, 9), (12, 5))
 TARGETS_OF = (2, 3)

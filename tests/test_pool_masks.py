@@ -10,16 +10,16 @@ import pytest
 from refdiff.dataset.tables import read_dataset
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError
 from refdiff.geometry import square_frame
-from refdiff.heat import heat_map
-from refdiff.mask_pooling import pool_masks
-from refdiff.mask_runs import decode_runs
-from refdiff.pool_masks import Grid, grids_in_use, write_grids
-from refdiff.pool_split import pool_split
-from refdiff.pooled_store import PooledStore, StoredSums, heat_inputs, heat_name
-from refdiff.pooled_writer import FILE_BYTES, seal_store
+from refdiff.heat.heat_map import heat_map
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.masks.rle import decode_masks
+from refdiff.masks.runs import decode_runs
+from refdiff.pooling.mask_pooling import pool_masks
+from refdiff.pooling.masks import Grid, grids_in_use, write_grids
+from refdiff.pooling.split import pool_split
+from refdiff.pooling.store import PooledStore, StoredSums, heat_inputs, heat_name
+from refdiff.pooling.writer import FILE_BYTES, seal_store
 from refdiff.proposals.tables import read_proposals
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import decode_masks
 from refdiff.text.tables import read_text, write_text
 from tests.fusion.small_split import IMAGE_OF, SIZES, SmallSplit, make_split, parsed
 from tests.test_heat import PAPER, RELEASED
@@ -59,7 +59,7 @@ def test_grids_are_those_of_readouts_that_are_linear(split: SmallSplit) -> None:
 def test_every_row_is_the_mask_pooled(
     split: SmallSplit, source: str, file_bytes: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("refdiff.pooled_writer.FILE_BYTES", file_bytes)
+    monkeypatch.setattr("refdiff.pooling.writer.FILE_BYTES", file_bytes)
     dataset, proposals = read_dataset(split.layout.dataset), read_proposals(split.layout.proposals(source))
     write_grids(tmp_path / "pooled", dataset, proposals, GRIDS, hand_through)
     seal_store(tmp_path / "pooled", {"inputs": {}})
@@ -88,7 +88,7 @@ def test_sums_say_how_far_a_mask_is_above_its_photo(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     if file_bytes != FILE_BYTES:
-        monkeypatch.setattr("refdiff.pooled_writer.FILE_BYTES", file_bytes)
+        monkeypatch.setattr("refdiff.pooling.writer.FILE_BYTES", file_bytes)
         monkeypatch.setattr(type(split.layout), "pooled", lambda _, name: tmp_path / name)
         pool_split(split.layout, [source], [PAPER, readout], hand_through)
     sums = read_sums(split, source, readout)

@@ -2,10 +2,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from refdiff.attention import MapKey
+from refdiff.attention.maps import MapKey
 from refdiff.errors import ParameterError, StoreMismatchError
+from refdiff.heat.readout import ReadoutSettings, head_rule, pick_maps, token_positions
 from refdiff.params import find, parse_section, read_params
-from refdiff.readout import ReadoutSettings, head_rule, pick_maps, token_positions
 
 PAPER = {
     "capture": "paper",

@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from pycocotools import mask as coco
 
 from refdiff.errors import MaskError
-from refdiff.rle import (
+from refdiff.masks.rle import (
     decode_mask,
     decode_masks,
     encode_mask,

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.clip.embed_split import embed_split
 from refdiff.clip.settings import ClipSettings
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
@@ -18,16 +18,16 @@ from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import PredictionTable
 from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
-from refdiff.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.masks.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.masks.rle import decode_mask, encode_mask
 from refdiff.params import find, parse_section, read_params
 from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.heat_split import propose_heat_split
 from refdiff.proposals.propose_split import NamedSource, propose_split
 from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import read_proposals, write_proposals
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import decode_mask, encode_mask
 from refdiff.segment import Segmenter, locate_models
 from refdiff.store.fingerprint import digest_file
 from refdiff.text.parser import Parser

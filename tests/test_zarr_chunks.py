@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 from zarr.codecs import BytesCodec, Crc32cCodec, ZstdCodec
 
-from refdiff.byte_source import LocalFolder
 from refdiff.errors import ShardCorruptError, StoreMismatchError
-from refdiff.zarr_chunks import ChunkReader
+from refdiff.store.byte_source import LocalFolder
+from refdiff.store.zarr_chunks import ChunkReader
 from tests.fuzzing import count_examples
 
 SHAPE, INNER, SHARD = (5, 4, 3), (2, 2, 3), (4, 4, 3)

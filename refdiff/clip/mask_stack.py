@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
-from refdiff.rle import decode_masks
+from refdiff.masks.rle import decode_masks
 
 SLICE_PIXELS = 1 << 23  # 8 MB of booleans
 

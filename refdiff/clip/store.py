@@ -12,13 +12,13 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.byte_source import LocalFolder
 from refdiff.clip.view_rows import ViewRows
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, translate_read_errors
-from refdiff.flat_rows import FlatRows
+from refdiff.store.byte_source import LocalFolder
 from refdiff.store.fingerprint import digest_file
+from refdiff.store.flat_rows import FlatRows
 from refdiff.store.manifest import METADATA, ClipAttributes, parse_clip
-from refdiff.zarr_chunks import ChunkReader
+from refdiff.store.zarr_chunks import ChunkReader
 
 _REPAIR = "run `refdiff store repair` on the store, then `dvc repro`"
 

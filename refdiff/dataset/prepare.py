@@ -21,9 +21,9 @@ from refdiff.dataset.segmentation import declared_size, draw_segmentation, read_
 from refdiff.dataset.settings import Format, PrepareDatasetSettings, SplitRow
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets
 from refdiff.errors import DatasetError, ImageError, MaskError
+from refdiff.masks.rle import encode_mask
 from refdiff.photo import PhotoFrame, orient
 from refdiff.provenance import describe_run
-from refdiff.rle import encode_mask
 
 READERS: Mapping[Format, Callable[[SplitRow, PrepareDatasetSettings, FaultLog], DatasetRecords]] = {
     "refer": read_refer,

@@ -15,8 +15,8 @@ from pycocotools import mask as coco
 from refdiff.dataset.fields import show
 from refdiff.dataset.settings import OverlapRule
 from refdiff.errors import MaskError
+from refdiff.masks.rle import decode_mask
 from refdiff.photo import MAX_PIXELS, load_image, read_bytes
-from refdiff.rle import decode_mask
 
 # pycocotools walks polygon edges in steps of a fifth of a pixel; this many steps are some 100 MB.
 _MAX_EDGE_PX = 1_000_000

@@ -21,8 +21,8 @@ from refdiff.demo.sentences import KINDS, Sentence, describe
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings, Quantity, SingleSchedule
 from refdiff.geometry import square_frame
-from refdiff.heat import heat_map
-from refdiff.readout import LayersBySize, ReadoutSettings
+from refdiff.heat.heat_map import heat_map
+from refdiff.heat.readout import LayersBySize, ReadoutSettings
 
 EVERY_KIND = "all"
 

@@ -1,1 +1,4 @@
-"""Stable Diffusion: photos and sentences in, cross-attention maps out. Only `settings` imports without torch."""
+"""Stable Diffusion: photos and sentences in, cross-attention maps out.
+
+Only `settings` and `latent_pool` import without torch.
+"""

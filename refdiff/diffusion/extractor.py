@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, SelfMaps
+from refdiff.attention.maps import CrossMaps, SelfMaps
 from refdiff.diffusion.autoencoder import encode_canvas, too_small_for
 from refdiff.diffusion.batch_size import BatchSize
 from refdiff.diffusion.canvas import fit_canvas

@@ -5,7 +5,7 @@ from importlib.metadata import version
 from typing import Any
 
 from refdiff import __version__
-from refdiff.attention_layout import FORMAT
+from refdiff.attention.layout import FORMAT
 from refdiff.device import choose_device
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.diffusion.shards import Sentences, is_first
@@ -16,7 +16,7 @@ from refdiff.store.fingerprint import digest_facts
 STAGE = "extract_attention"
 
 # From the photo and the sentences to the bytes of a shard. Stores are written here, and never read.
-CODE = StageCode("diffusion/job.py", NEUTRAL | {"byte_source.py", "zarr_plan.py"})
+CODE = StageCode("diffusion/job.py", NEUTRAL | {"store/byte_source.py", "store/zarr_plan.py"})
 
 # What moves last bits only, says where the model lies, or what is kept beside the store: a run may go on with other
 # values.

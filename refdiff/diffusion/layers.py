@@ -8,7 +8,7 @@ import torch
 from diffusers.models.attention_processor import Attention
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 
-from refdiff.attention import MapKey
+from refdiff.attention.maps import MapKey
 from refdiff.diffusion.settings import CaptureSettings, LayersBySize
 from refdiff.errors import ModelError, ParameterError
 

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, MapKey, SelfMaps
+from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
 from refdiff.diffusion.denoise import MapsByRun
 from refdiff.errors import ModelError
 

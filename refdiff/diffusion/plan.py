@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 
-from refdiff.attention import MapKey
+from refdiff.attention.maps import MapKey
 from refdiff.diffusion.autoencoder import latent_side
 from refdiff.diffusion.layers import (
     AttentionLayer,

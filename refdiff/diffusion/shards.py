@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, SelfMaps
+from refdiff.attention.maps import CrossMaps, SelfMaps
 from refdiff.dataset.tables import read_dataset
 from refdiff.device import choose_device
 from refdiff.diffusion.extractor import AttentionExtractor

@@ -15,7 +15,7 @@ from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.candidates import table_candidates
 from refdiff.fusion.predictions import PredictionTable
 from refdiff.fusion.settings import MethodSettings
-from refdiff.overlap import OverlapTable
+from refdiff.masks.overlap import OverlapTable
 from refdiff.proposals.tables import ProposalTable
 
 CURVE_THRESHOLDS = tuple(round(step / 100, 2) for step in range(101))

@@ -6,12 +6,12 @@ from numpy.typing import NDArray
 from refdiff.fusion.inputs import FusionInputs
 from refdiff.fusion.scores import pooled_contrasts, sums_contrast
 from refdiff.geometry import CanvasMode, SquareFrame
-from refdiff.heat_sums import mask_rows, sum_heats
-from refdiff.mask_pooling import PooledMasks, pool_photo
-from refdiff.mask_runs import decode_runs
-from refdiff.pooled_store import PooledStore, StoredSums
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.sums import mask_rows, sum_heats
+from refdiff.masks.runs import decode_runs
+from refdiff.pooling.mask_pooling import PooledMasks, pool_photo
+from refdiff.pooling.store import PooledStore, StoredSums
 from refdiff.proposals.tables import ProposalTable
-from refdiff.readout import ReadoutSettings
 
 
 def full_contrasts(
@@ -24,7 +24,7 @@ def full_contrasts(
     """Generative score of candidates from heat at the photo's size, `[heat candidate]`.
 
     Args:
-        grids: Heat on the attention grid, `[heat h w]` (see `heat.grid_heats`).
+        grids: Heat on the attention grid, `[heat h w]` (see `heat_map.grid_heats`).
         proposals: The split's proposals.
         rows: The candidates.
         readout: How heat is brought to the photo.

@@ -6,10 +6,10 @@ from numpy.typing import NDArray
 from refdiff.fusion.choice import otsu_threshold
 from refdiff.fusion.contrasts import full_contrasts, grid_contrasts, stored_contrasts
 from refdiff.fusion.inputs import FusionInputs
-from refdiff.heat import photo_heat
+from refdiff.heat.heat_map import photo_heat
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.split_heat import SplitHeat, read_split_heat
 from refdiff.progress import Progress
-from refdiff.readout import ReadoutSettings
-from refdiff.split_heat import SplitHeat, read_split_heat
 
 
 def measure_contrast(

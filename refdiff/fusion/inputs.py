@@ -3,19 +3,19 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.clip.store import ClipStore
 from refdiff.dataset.tables import Dataset, read_dataset
 from refdiff.errors import StoreMismatchError
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
 from refdiff.geometry import CanvasMode
-from refdiff.heat import is_linear
-from refdiff.heat_sums import mask_rows
+from refdiff.heat.heat_map import is_linear
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.sums import mask_rows
 from refdiff.layout import SplitLayout
-from refdiff.overlap import OverlapTable, read_overlap
-from refdiff.pooled_store import PooledStore, StoredSums, heat_inputs
+from refdiff.masks.overlap import OverlapTable, read_overlap
+from refdiff.pooling.store import PooledStore, StoredSums, heat_inputs
 from refdiff.proposals.tables import ProposalTable, read_proposals
-from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import TextTable, read_text
 
 

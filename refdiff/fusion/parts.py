@@ -15,8 +15,8 @@ from refdiff.fusion.heat_parts import measure_contrast
 from refdiff.fusion.inputs import FusionInputs
 from refdiff.fusion.scores import Similarities
 from refdiff.fusion.settings import MethodSettings
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.progress import Progress
-from refdiff.readout import ReadoutSettings
 
 NOT_THERE = -1
 

@@ -9,7 +9,7 @@ from refdiff.fusion.candidates import find_candidates
 from refdiff.fusion.choice import NO_CHOICE, decide, otsu_threshold
 from refdiff.fusion.scores import ClipViews, Scores, measure_views, runs_contrast, score_proposals
 from refdiff.fusion.settings import MethodSettings
-from refdiff.mask_runs import decode_runs
+from refdiff.masks.runs import decode_runs
 from refdiff.proposals.candidates import Proposals
 
 

@@ -11,9 +11,9 @@ from refdiff.fusion.parts import CandidateParts, measure_parts
 from refdiff.fusion.predictions import PredictionTable
 from refdiff.fusion.scores import Scores, score_proposals
 from refdiff.fusion.settings import MethodSettings
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.masks.rle import encode_mask
 from refdiff.progress import Progress
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import encode_mask
 
 
 def fuse_split(

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from refdiff.errors import DegenerateMaskError, MaskError
 from refdiff.fusion.settings import MethodSettings, TextMix
-from refdiff.mask_pooling import PooledMasks
-from refdiff.mask_runs import MaskRuns, run_sums
+from refdiff.masks.runs import MaskRuns, run_sums
+from refdiff.pooling.mask_pooling import PooledMasks
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ def sums_contrast(
     areas: NDArray[np.integer],
     pixels: int | NDArray[np.integer],
 ) -> NDArray[np.float64]:
-    """`attention_contrast` of heat that is summed already (see `refdiff.heat_sums`).
+    """`attention_contrast` of heat that is summed already (see `refdiff.heat.sums`).
 
     Args:
         inside: Sums inside masks, `[n]`.
@@ -113,7 +113,7 @@ def pooled_contrasts(grids: NDArray[np.floating], pooled: PooledMasks) -> NDArra
     """`attention_contrast` of upsampled grids, without upsampling them.
 
     Args:
-        grids: Heat on the attention grid, `[heat h w]` (see `refdiff.heat.grid_heats`).
+        grids: Heat on the attention grid, `[heat h w]` (see `refdiff.heat.heat_map.grid_heats`).
         pooled: The photo's n masks pooled to that grid.
 
     Returns:

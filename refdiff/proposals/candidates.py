@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
-from refdiff.rle import decode_masks, encode_masks, mask_areas
+from refdiff.masks.rle import decode_masks, encode_masks, mask_areas
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,11 +10,11 @@ from refdiff.dataset.fields import read_field, read_id, read_record, show
 from refdiff.dataset.json_file import read_json
 from refdiff.dataset.segmentation import draw_segmentation
 from refdiff.errors import DatasetError, DatasetFaultsError, MaskError
+from refdiff.masks.rle import encode_mask
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.settings import FileSettings
 from refdiff.proposals.source import Photo
 from refdiff.provenance import digest_input
-from refdiff.rle import encode_mask
 
 MAX_FAULTS = 20
 

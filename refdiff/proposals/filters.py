@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
+from refdiff.masks.rle import mask_boxes, mask_intersections
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import FilterSettings
-from refdiff.rle import mask_boxes, mask_intersections
 
 
 def filter_proposals(proposals: Proposals, settings: FilterSettings) -> Proposals:

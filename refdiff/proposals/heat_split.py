@@ -6,17 +6,17 @@ from typing import Any
 
 from joblib import Parallel, delayed
 
-from refdiff.attention import CrossMaps
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.maps import CrossMaps
+from refdiff.attention.store import AttentionStore
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import StoreMismatchError
 from refdiff.geometry import SquareFrame, square_frame
-from refdiff.heat import heat_map
-from refdiff.prompt_positions import prompt_positions
+from refdiff.heat.heat_map import heat_map
+from refdiff.heat.prompt_positions import prompt_positions
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import ThresholdSettings
 from refdiff.proposals.threshold import cut_heat
-from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import TextTable
 
 BLOCK = 128

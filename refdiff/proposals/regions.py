@@ -12,13 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 from skimage.transform import resize
 
+from refdiff.masks.rle import encode_mask
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.connected import label_parts
 from refdiff.proposals.region_tree import RegionTree, build_tree, leaf_ranges
 from refdiff.proposals.settings import RegionsSettings
 from refdiff.proposals.source import Photo
 from refdiff.proposals.superpixels import cut_superpixels, to_lab
-from refdiff.rle import encode_mask
 
 LAB_RANGE = 100.0
 COLOURS = 3

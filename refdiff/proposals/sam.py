@@ -18,11 +18,11 @@ from transformers.utils.logging import disable_progress_bar
 
 from refdiff.device import choose_device
 from refdiff.errors import ModelError
+from refdiff.masks.rle import encode_mask
 from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.settings import SamSettings
 from refdiff.proposals.source import Photo
-from refdiff.rle import encode_mask
 
 NEEDED_FILES = ("config.json", "*preprocessor_config.json", "processor_config.json", "model*.safetensors*")
 

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
+from refdiff.masks.rle import encode_mask
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.connected import label_parts
 from refdiff.proposals.settings import ThresholdSettings
-from refdiff.rle import encode_mask
 
 
 def cut_heat(heat: NDArray[np.floating], settings: ThresholdSettings) -> Proposals:

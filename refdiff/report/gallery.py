@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import ParameterError
 from refdiff.evaluation.metrics import measure_iou
@@ -15,17 +15,17 @@ from refdiff.fusion.candidates import table_candidates
 from refdiff.fusion.predictions import PredictionTable
 from refdiff.fusion.settings import MethodSettings
 from refdiff.geometry import square_frame
-from refdiff.heat import heat_map
+from refdiff.heat.heat_map import heat_map
+from refdiff.heat.prompt_positions import prompt_positions
+from refdiff.heat.readout import ReadoutSettings, head_rule
+from refdiff.masks.rle import decode_mask
 from refdiff.photo_content import read_listed_photo
-from refdiff.prompt_positions import prompt_positions
 from refdiff.proposals.tables import ProposalTable
-from refdiff.readout import ReadoutSettings, head_rule
 from refdiff.report.content import Case, CaseKind, ChoicePanel, Gallery, HeatPanel
 from refdiff.report.overlay import draw_choice, draw_heat, draw_truth, fit_heat, fit_mask, fit_photo
 from refdiff.report.selection import pick_cases
 from refdiff.report.settings import RenderReportSettings
 from refdiff.report.thumbnail import SUPERSAMPLING, encode_picture
-from refdiff.rle import decode_mask
 from refdiff.text.tables import TextTable
 
 LINE_SHARE = 1 / 100

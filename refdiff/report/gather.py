@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from refdiff import __version__
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.clip.store import ClipStore
 from refdiff.dataset.tables import read_dataset
 from refdiff.errors import ParameterError, StoreMismatchError
@@ -14,11 +14,11 @@ from refdiff.evaluation.files import read_curves
 from refdiff.evaluation.table import Results
 from refdiff.fusion.predictions import read_predictions
 from refdiff.fusion.settings import MethodSettings
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
 from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals
-from refdiff.readout import ReadoutSettings
 from refdiff.report.content import ModelLine, Report, SplitContent
 from refdiff.report.gallery import GalleryInputs, HeatSource, MethodOutput, draw_gallery
 from refdiff.report.results import leading_method

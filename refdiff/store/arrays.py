@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, StrictInt, ValidationError
 from zarr.core.buffer import default_buffer_prototype
 from zarr.storage import MemoryStore
 
-from refdiff.byte_source import MAX_FILE_BYTES
 from refdiff.errors import ShardCorruptError, StoreMismatchError
+from refdiff.store.byte_source import MAX_FILE_BYTES
 from refdiff.store.manifest import METADATA
 
 _CHECKED: Any = ConfigDict(strict=True, extra="ignore", frozen=True)

@@ -1,4 +1,4 @@
-"""Writing stored attention shard by shard (layout: see refdiff/attention_store.py)."""
+"""Writing stored attention shard by shard (layout: see refdiff/attention/store.py)."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from zarr.codecs import Crc32cCodec, ZstdCodec
 from zarr.storage import MemoryStore
 
-from refdiff.attention import CrossMaps, MapKey, SelfMaps
-from refdiff.attention_layout import ATTRIBUTE, FORMAT, KIND, Size, array_name
+from refdiff.attention.layout import ATTRIBUTE, FORMAT, KIND, Size, array_name
+from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
 from refdiff.errors import StoreError
 from refdiff.store.fingerprint import digest_file
 from refdiff.store.work import ShardRecord

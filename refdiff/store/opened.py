@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from refdiff.byte_source import ByteSource, LocalFolder
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, translate_read_errors
+from refdiff.store.byte_source import ByteSource, LocalFolder
 from refdiff.store.manifest import METADATA, Manifest, ShardEntry, parse_facts, parse_manifest, parse_marker
 
 FACTS = "facts.json"

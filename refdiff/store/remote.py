@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.byte_source import MAX_FILE_BYTES
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError
+from refdiff.store.byte_source import MAX_FILE_BYTES
 
 _TRIES = 3
 

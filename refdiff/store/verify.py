@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
-from refdiff.byte_source import MAX_FILE_BYTES
 from refdiff.errors import ShardCorruptError, StoreMismatchError, UnreadableError
 from refdiff.store.arrays import ArrayMetadata, decode_file, parse_array
+from refdiff.store.byte_source import MAX_FILE_BYTES
 from refdiff.store.fingerprint import digest_bytes
 from refdiff.store.manifest import METADATA, FileEntry, array_of
 from refdiff.store.opened import OpenedStore

@@ -14,8 +14,8 @@ from refdiff.fusion.parts import CandidateParts, measure_parts
 from refdiff.fusion.run import choose_candidates, find_overlap, take_chosen
 from refdiff.fusion.scores import Similarities
 from refdiff.fusion.settings import MethodSettings
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.progress import Progress
-from refdiff.readout import ReadoutSettings
 
 BLOCK_PLACES = 1 << 15
 """Candidates that are weighed at a time: their parts stay in the processor's cache while all weightings pass."""

@@ -10,11 +10,11 @@ from refdiff.evaluation.metrics import precision_name
 from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
 from refdiff.progress import Progress
 from refdiff.provenance import describe_run
-from refdiff.readout import ReadoutSettings
 from refdiff.sweep.axes import Axis, weigh
 from refdiff.sweep.measure import Metrics, measure_weightings, widest_row
 

@@ -8,7 +8,7 @@ from refdiff.clip.embedder import ClipEmbedder
 from refdiff.clip.mask_stack import CodedMasks
 from refdiff.clip.ramps import apply_ramp
 from refdiff.errors import ImageError, MaskError
-from refdiff.rle import encode_masks
+from refdiff.masks.rle import encode_masks
 from tests.clip.small_model import clip_settings
 
 SAME = {"rtol": 0, "atol": 2e-6}

@@ -4,7 +4,7 @@ import pytest
 from refdiff.clip import mask_stack
 from refdiff.clip.mask_stack import CodedMasks, iterate_masks
 from refdiff.errors import MaskError
-from refdiff.rle import encode_masks
+from refdiff.masks.rle import encode_masks
 
 
 def test_coded_masks_are_decoded_slice_by_slice(monkeypatch: pytest.MonkeyPatch) -> None:

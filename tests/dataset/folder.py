@@ -14,8 +14,8 @@ from PIL import Image
 from refdiff.dataset.prepare import prepare_dataset
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
 from refdiff.dataset.tables import Dataset
+from refdiff.masks.rle import encode_mask
 from refdiff.params import find, parse_section, read_params
-from refdiff.rle import encode_mask
 
 PARAMS = Path(__file__).parents[2] / "params.yaml"
 

@@ -9,7 +9,7 @@ from PIL import Image
 from refdiff.dataset.prepare import prepare_dataset
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import DatasetError, DatasetFaultsError
-from refdiff.rle import decode_mask
+from refdiff.masks.rle import decode_mask
 from tests.dataset.folder import (
     MiniFolder,
     box_polygon,

@@ -10,7 +10,7 @@ from pycocotools.coco import COCO
 from refdiff.dataset.refs import split_holds
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import DatasetError
-from refdiff.rle import decode_mask
+from refdiff.masks.rle import decode_mask
 from tests.dataset.folder import MiniFolder, box_polygon, make_folder, make_ref, rectangle
 from tests.dataset.python2_pickle import dump_python2
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from refdiff import source_code
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.diffusion import job
 from refdiff.diffusion.extraction import Extracted, extract_split
 from refdiff.diffusion.extractor import AttentionExtractor

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.diffusion import job
 from refdiff.diffusion.extraction import Extracted, extract_split

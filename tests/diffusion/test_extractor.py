@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from refdiff.attention import CrossMaps
+from refdiff.attention.maps import CrossMaps
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.errors import ModelError, ParameterError, TextError
 from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_photo, make_section

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from benchmarks.plain import capture_plainly
-from refdiff.attention import CrossMaps
+from refdiff.attention.maps import CrossMaps
 from refdiff.demo.models import DIFFUSION
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.settings import CaptureSettings

@@ -18,7 +18,7 @@ from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import PredictionTable
 from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings
-from refdiff.overlap import read_overlap
+from refdiff.masks.overlap import read_overlap
 from refdiff.params import parse_section, read_section
 from refdiff.proposals.tables import read_proposals
 from tests.fusion.rows import ARGMAX, PAPER, make_method

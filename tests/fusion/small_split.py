@@ -8,18 +8,18 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, MapKey
+from refdiff.attention.maps import CrossMaps, MapKey
 from refdiff.clip.store_writer import describe_store, list_files, write_array
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.geometry import square_frame
-from refdiff.heat import heat_map
+from refdiff.heat.heat_map import heat_map
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
-from refdiff.overlap import join_tables, measure_overlap, write_overlap
-from refdiff.pool_split import pool_split
+from refdiff.masks.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.masks.rle import encode_masks
+from refdiff.pooling.split import pool_split
 from refdiff.proposals.candidates import of_masks
 from refdiff.proposals.tables import read_proposals, write_proposals
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import encode_masks
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
 from refdiff.store.work import ShardRecord
 from refdiff.text.parsed import HeadWord, ParsedText

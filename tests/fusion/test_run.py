@@ -14,11 +14,11 @@ from refdiff.fusion.run import fuse_split
 from refdiff.fusion.scores import ClipViews
 from refdiff.fusion.settings import FuseScoresSettings
 from refdiff.geometry import square_frame
-from refdiff.heat import heat_map
+from refdiff.heat.heat_map import heat_map
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.masks.rle import decode_mask
 from refdiff.parquet import read_provenance
 from refdiff.proposals.candidates import of_masks
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import decode_mask
 from refdiff.text.tables import read_text, write_text
 from tests.fusion.rows import ARGMAX, PAPER, make_method
 from tests.fusion.small_split import DIRECTIONS, IMAGE_OF, SIZES, TARGET_OF, TOKENS, SmallSplit, make_split

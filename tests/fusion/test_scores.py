@@ -14,9 +14,9 @@ from refdiff.fusion.scores import (
     score_proposals,
 )
 from refdiff.geometry import square_frame
-from refdiff.mask_pooling import pool_masks
-from refdiff.mask_runs import decode_runs
-from refdiff.rle import encode_masks
+from refdiff.masks.rle import encode_masks
+from refdiff.masks.runs import decode_runs
+from refdiff.pooling.mask_pooling import pool_masks
 from tests.fusion.rows import PAPER, RELEASED, make_method
 from tests.parity_cases import NAMES, ParityCase, load_case
 

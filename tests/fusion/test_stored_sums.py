@@ -8,18 +8,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refdiff.attention import CrossMaps, MapKey
+from refdiff.attention.maps import CrossMaps, MapKey
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.errors import StoreMismatchError
 from refdiff.fusion.inputs import FusionInputs, open_inputs
 from refdiff.fusion.parts import measure_parts
 from refdiff.fusion.settings import FuseScoresSettings
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
-from refdiff.overlap import join_tables, write_overlap
-from refdiff.pool_split import pool_split
+from refdiff.masks.overlap import join_tables, write_overlap
+from refdiff.pooling.split import pool_split
 from refdiff.proposals.candidates import of_masks
 from refdiff.proposals.tables import write_proposals
-from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import write_text
 from tests.fusion.rows import RELEASED as ROW
 from tests.fusion.rows import make_method

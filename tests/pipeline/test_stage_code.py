@@ -128,8 +128,8 @@ def _view_facts() -> Mapping[str, Any]:
     [
         (
             _attention_facts,
-            ["store/attention_writer.py", "attention.py", "device.py", "photo.py", "diffusion/capture.py"],
-            ["store/work.py", "engine/queue.py", "diffusion/extraction.py", "zarr_chunks.py", "clip/model.py"],
+            ["store/attention_writer.py", "attention/maps.py", "device.py", "photo.py", "diffusion/capture.py"],
+            ["store/work.py", "engine/queue.py", "diffusion/extraction.py", "store/zarr_chunks.py", "clip/model.py"],
         ),
         (
             _latent_facts,
@@ -145,12 +145,12 @@ def _view_facts() -> Mapping[str, Any]:
                 "diffusion/denoise.py",
                 "diffusion/settings.py",
                 "diffusion/shards.py",
-                "attention.py",
+                "attention/maps.py",
             ],
         ),
         (
             _mask_facts,
-            ["photo_content.py", "store/pool_shards.py", "rle.py", "proposals/regions.py"],
+            ["photo_content.py", "store/pool_shards.py", "masks/rle.py", "proposals/regions.py"],
             ["proposals/filters.py", "proposals/file.py", "proposals/threshold.py", "store/hold.py"],
         ),
         (

@@ -9,6 +9,7 @@ from PIL import Image
 
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.layout import SplitLayout
+from refdiff.masks.rle import encode_masks
 from refdiff.params import parse_section
 from refdiff.proposals.settings import (
     FilterSettings,
@@ -16,7 +17,6 @@ from refdiff.proposals.settings import (
     SamSettings,
     ThresholdSettings,
 )
-from refdiff.rle import encode_masks
 from refdiff.store.fingerprint import digest_file
 
 REGIONS: dict[str, Any] = {

@@ -7,11 +7,11 @@ import pytest
 from pycocotools import mask as coco
 
 from refdiff.errors import DatasetError
+from refdiff.masks.rle import encode_mask
 from refdiff.params import parse_section
 from refdiff.proposals.file import FileSource, open_file
 from refdiff.proposals.settings import FileSettings
 from refdiff.proposals.source import Photo
-from refdiff.rle import encode_mask
 from tests.proposals.rows import boxes
 
 MASKS = boxes(6, 8, (1, 2, 5, 7), (0, 0, 3, 3))

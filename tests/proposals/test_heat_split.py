@@ -2,12 +2,12 @@ from pathlib import Path
 
 import pytest
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.dataset.tables import read_dataset
 from refdiff.errors import StoreMismatchError
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.params import parse_section
 from refdiff.proposals.heat_split import propose_heat_split
-from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import read_text, write_text
 from tests.fusion.small_split import make_split
 from tests.proposals.rows import READOUT, threshold

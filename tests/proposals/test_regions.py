@@ -6,10 +6,10 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
 from refdiff.demo.scenes import draw_scene
+from refdiff.masks.rle import encode_masks, mask_areas, mask_intersections
 from refdiff.proposals.region_tree import build_tree, leaf_ranges
 from refdiff.proposals.regions import fill_holes, propose_regions
 from refdiff.proposals.superpixels import cut_superpixels, to_lab
-from refdiff.rle import encode_masks, mask_areas, mask_intersections
 from tests.proposals.rows import regions
 
 noise = arrays(np.uint8, array_shapes(min_dims=2, max_dims=2, max_side=24).map(lambda hw: (*hw, 3)))

@@ -11,9 +11,9 @@ from PIL import Image
 from safetensors.torch import load_file, save_file
 
 from refdiff.errors import ModelError
+from refdiff.masks.rle import decode_mask
 from refdiff.proposals.sam import SamSource, open_sam
 from refdiff.proposals.source import Photo
-from refdiff.rle import decode_mask
 from tests.proposals.rows import sam
 from tests.proposals.small_sam import save_small_sam
 

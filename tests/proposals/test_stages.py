@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 import yaml
 
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
-from refdiff.overlap import read_overlap
+from refdiff.masks.overlap import read_overlap
+from refdiff.masks.rle import encode_mask
 from refdiff.params import parse_section
 from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals
-from refdiff.readout import ReadoutSettings
-from refdiff.rle import encode_mask
 from tests.fusion.small_split import make_split as make_heat_split
 from tests.proposals.rows import ENGINE, FILTERS, READOUT, REGIONS, THRESHOLD, boxes, make_split
 
@@ -136,7 +136,7 @@ def test_a_photo_that_vanished_is_named(layout: SplitLayout) -> None:
 def test_tables_and_overlap_need_no_model_library() -> None:
     script = (
         "import sys\n"
-        "import refdiff.proposals.tables, refdiff.overlap, refdiff.proposals.settings, stages.measure_overlap\n"
+        "import refdiff.proposals.tables, refdiff.masks.overlap, refdiff.proposals.settings, stages.measure_overlap\n"
         "print(sorted({'torch', 'transformers', 'pandas', 'skimage', 'scipy'} & set(sys.modules)))"
     )
     result = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, check=True)

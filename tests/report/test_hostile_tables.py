@@ -21,7 +21,7 @@ from refdiff.fusion.predictions import read_predictions
 from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings
 from refdiff.layout import SplitLayout
-from refdiff.overlap import measure_overlap, read_overlap
+from refdiff.masks.overlap import measure_overlap, read_overlap
 from refdiff.params import parse_section, read_params
 from refdiff.proposals.tables import read_proposals
 from refdiff.report.gather import gather_report, read_rows

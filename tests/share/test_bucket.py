@@ -7,7 +7,7 @@ import pytest
 import zarr
 from zarr.storage import ObjectStore
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreError
 from refdiff.store.console import print_summary, print_verification, repair_and_print
 from refdiff.store.remote import RemoteSource

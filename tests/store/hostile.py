@@ -9,7 +9,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.clip.store import ClipStore
 from refdiff.errors import RefdiffError
 from refdiff.store.describe import describe_summary, summarise_store

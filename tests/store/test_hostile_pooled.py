@@ -10,8 +10,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from refdiff.errors import RefdiffError, ShardCorruptError, StoreMismatchError
-from refdiff.pooled_store import PooledStore, StoredSums, heat_inputs, heat_name
-from refdiff.pooled_writer import RowWriter, seal_store
+from refdiff.pooling.store import PooledStore, StoredSums, heat_inputs, heat_name
+from refdiff.pooling.writer import RowWriter, seal_store
 from refdiff.proposals.tables import read_proposals
 from tests.fusion.small_split import IMAGE_OF, SmallSplit, make_split
 from tests.fuzzing import count_examples
@@ -31,7 +31,7 @@ Content = tuple[np.ndarray, ...]
 def split(tmp_path_factory: pytest.TempPathFactory) -> SmallSplit:
     """A split whose store of pooled masks has files of a few rows."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("refdiff.pooled_writer.FILE_BYTES", 600)
+        patch.setattr("refdiff.pooling.writer.FILE_BYTES", 600)
         return make_split(tmp_path_factory.mktemp("split"), PAPER, (0.1, 0.2, 0.4, 0.5, 0.8, 0.9), (READOUT,))
 
 

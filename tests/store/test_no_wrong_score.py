@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.clip.store import ClipStore
 from refdiff.errors import ShardCorruptError, StoreError
 from refdiff.store.opened import open_store

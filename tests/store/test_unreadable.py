@@ -13,7 +13,7 @@ import pytest
 from filelock import FileLock
 from pydantic import BaseModel
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.errors import UnreadableError
 from refdiff.json_record import read_record
 from refdiff.parquet import read_provenance, read_table, verify_table

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, MapKey, SelfMaps
+from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
 from refdiff.command import run_command
 from refdiff.layout import SplitLayout
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.command import run_command
 from tests.store.toy_stage import STORE
 

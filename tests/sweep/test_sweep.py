@@ -16,7 +16,7 @@ from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
-from refdiff.overlap import read_overlap
+from refdiff.masks.overlap import read_overlap
 from refdiff.params import parse_section
 from refdiff.proposals.tables import read_proposals
 from refdiff.sweep.axes import draw_points, make_grid, parse_axis, weigh

@@ -12,8 +12,8 @@ import yaml
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.errors import ArtifactMissingError, ModelError, TextError
 from refdiff.layout import SplitLayout
+from refdiff.masks.rle import encode_mask
 from refdiff.parquet import read_provenance
-from refdiff.rle import encode_mask
 from refdiff.text.settings import ParseTextSettings
 from refdiff.text.tables import read_text
 from stages import parse_text

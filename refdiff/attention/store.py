@@ -17,8 +17,7 @@ from typing import Any, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, SelfMaps
-from refdiff.attention_layout import (
+from refdiff.attention.layout import (
     ATTRIBUTE,
     FORMAT,
     KIND,
@@ -28,10 +27,11 @@ from refdiff.attention_layout import (
     parse_keys,
     read_attributes,
 )
-from refdiff.byte_source import ByteSource, LocalFolder
+from refdiff.attention.maps import CrossMaps, SelfMaps
 from refdiff.errors import StoreError, StoreMismatchError
 from refdiff.geometry import CanvasMode
-from refdiff.zarr_chunks import ChunkReader
+from refdiff.store.byte_source import ByteSource, LocalFolder
+from refdiff.store.zarr_chunks import ChunkReader
 
 __all__ = ["ATTRIBUTE", "FORMAT", "KIND", "AttentionStore", "Size", "TokenBlock", "array_name"]
 
@@ -116,7 +116,7 @@ class AttentionStore:
             StoreMismatchError: The store does not say it.
         """
         mode = self.settings.get("canvas_mode")
-        if mode == "letterbox" or mode == "resize":
+        if mode in ("letterbox", "resize"):
             return mode
         raise StoreMismatchError(
             f"{self.where}: capture has canvas_mode {mode!r}; expected one of {', '.join(get_args(CanvasMode))}; "

@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
 from refdiff.geometry import SquareFrame
-from refdiff.mask_runs import MaskRuns, separable_sums
-from refdiff.readout import Upsampling
-from refdiff.upsampling import photo_matrices
+from refdiff.heat.readout import Upsampling
+from refdiff.heat.upsampling import photo_matrices
+from refdiff.masks.runs import MaskRuns, separable_sums
 
 
 @dataclass(frozen=True, slots=True)

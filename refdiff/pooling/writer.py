@@ -10,8 +10,8 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import ZstdCodec
 
-from refdiff.pooled_store import ARTIFACT
-from refdiff.zarr_plan import METADATA
+from refdiff.pooling.store import ARTIFACT
+from refdiff.store.zarr_plan import METADATA
 
 FILE_BYTES = 8 << 20  # of values in one file, before they are compressed
 ZSTD_LEVEL = 1

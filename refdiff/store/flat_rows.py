@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import StoreMismatchError
-from refdiff.zarr_chunks import ChunkReader
+from refdiff.store.zarr_chunks import ChunkReader
 
 CACHED_FILES = 2
 

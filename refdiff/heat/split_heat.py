@@ -7,13 +7,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention_store import AttentionStore, TokenBlock
+from refdiff.attention.store import AttentionStore, TokenBlock
 from refdiff.dataset.tables import Dataset
 from refdiff.geometry import SquareFrame, square_frame
-from refdiff.heat import grid_heats
+from refdiff.heat.heat_map import grid_heats
+from refdiff.heat.prompt_positions import prompt_positions
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.progress import Progress
-from refdiff.prompt_positions import prompt_positions
-from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import TextTable
 
 
@@ -25,7 +25,7 @@ class SplitHeat:
         expressions: Which ones.
         image: Row of their photo.
         frame: Where it lies on the square canvas.
-        grids: float64 `[n h w]` (see `heat.grid_heats`).
+        grids: float64 `[n h w]` (see `heat_map.grid_heats`).
     """
 
     expressions: range

@@ -20,18 +20,18 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from refdiff.byte_source import LocalFolder
 from refdiff.errors import ShardCorruptError, StoreMismatchError
-from refdiff.flat_rows import FlatRows
 from refdiff.geometry import CanvasMode
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.json_record import read_record
 from refdiff.layout import SplitLayout
 from refdiff.provenance import digest_input
-from refdiff.readout import ReadoutSettings
+from refdiff.store.byte_source import LocalFolder
 from refdiff.store.fingerprint import digest_facts
+from refdiff.store.flat_rows import FlatRows
 from refdiff.store.manifest import FileName
-from refdiff.zarr_chunks import ChunkReader
-from refdiff.zarr_plan import METADATA
+from refdiff.store.zarr_chunks import ChunkReader
+from refdiff.store.zarr_plan import METADATA
 
 ARTIFACT = "pooled masks"
 INSIDE, TOTAL, FACTOR = "inside", "total", "factor"

@@ -10,12 +10,12 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.attention import CrossMaps, MapKey
+from refdiff.attention.maps import CrossMaps, MapKey
 from refdiff.errors import ShardCorruptError, StoreMismatchError
 from refdiff.geometry import SquareFrame
-from refdiff.heat_levels import photo_levels
-from refdiff.readout import ReadoutSettings, Upsampling, pick_maps
-from refdiff.upsampling import photo_matrices, resampling_matrix
+from refdiff.heat.levels import photo_levels
+from refdiff.heat.readout import ReadoutSettings, Upsampling, pick_maps
+from refdiff.heat.upsampling import photo_matrices, resampling_matrix
 
 # Keeps a constant map from dividing by zero. The paper has an epsilon without a value; this is the released code's.
 EPSILON = 1e-8

@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 
 from refdiff.dataset.tables import Dataset
 from refdiff.errors import StoreMismatchError
+from refdiff.masks.rle import check_codes, mask_areas, mask_intersections
 from refdiff.parquet import check_rows, read_table, write_table
 from refdiff.proposals.tables import ProposalTable
-from refdiff.rle import check_codes, mask_areas, mask_intersections
 
 OVERLAP = pa.schema(
     [

@@ -1,6 +1,6 @@
 """The prompt positions that a readout averages, for every expression of a split."""
 
-from refdiff.readout import ReadoutSettings, head_rule, token_positions
+from refdiff.heat.readout import ReadoutSettings, head_rule, token_positions
 from refdiff.text.tables import TextTable
 
 

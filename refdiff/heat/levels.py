@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refdiff.geometry import SquareFrame
-from refdiff.readout import Upsampling
-from refdiff.upsampling import FILTERS
+from refdiff.heat.readout import Upsampling
+from refdiff.heat.upsampling import FILTERS
 
 # Fixed point of Pillow's resize of 8-bit images (`PRECISION_BITS`, libImaging/Resample.c).
 _UNIT = 1 << 22

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refdiff.geometry import SquareFrame
-from refdiff.readout import Upsampling
+from refdiff.heat.readout import Upsampling
 
 FILTERS = {"bilinear": Image.Resampling.BILINEAR, "lanczos": Image.Resampling.LANCZOS}
 

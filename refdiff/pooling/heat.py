@@ -8,16 +8,16 @@ from pathlib import Path
 
 import numpy as np
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.dataset.tables import Dataset
-from refdiff.heat_sums import HeatSums, mask_rows, sum_heats
-from refdiff.mask_runs import MaskRuns, decode_runs
-from refdiff.pooled_store import FACTOR, INSIDE, SUM_TYPE, TOTAL, heat_name
-from refdiff.pooled_writer import RowWriter
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.split_heat import SplitHeat, read_split_heat
+from refdiff.heat.sums import HeatSums, mask_rows, sum_heats
+from refdiff.masks.runs import MaskRuns, decode_runs
+from refdiff.pooling.store import FACTOR, INSIDE, SUM_TYPE, TOTAL, heat_name
+from refdiff.pooling.writer import RowWriter
 from refdiff.progress import Progress
 from refdiff.proposals.tables import ProposalTable
-from refdiff.readout import ReadoutSettings
-from refdiff.split_heat import SplitHeat, read_split_heat
 from refdiff.text.tables import TextTable
 
 

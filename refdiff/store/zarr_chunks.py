@@ -17,9 +17,9 @@ import numpy as np
 import zstandard
 from numpy.typing import NDArray
 
-from refdiff.byte_source import ByteSource
 from refdiff.errors import ShardCorruptError, StoreMismatchError
-from refdiff.zarr_plan import METADATA, parse_plan
+from refdiff.store.byte_source import ByteSource
+from refdiff.store.zarr_plan import METADATA, parse_plan
 
 ABSENT = np.uint64(2**64 - 1)
 CRC_BYTES = 4

@@ -1,4 +1,4 @@
-"""Sums of heat inside masks, for readouts whose scores cannot be had from pooled masks (see `heat.is_linear`).
+"""Sums of heat inside masks, for readouts whose scores cannot be had from pooled masks (see `heat_map.is_linear`).
 
 Heat in 8 bit is summed in whole numbers, exactly; other heat in float64, as it lies on the photo. A sum does not depend
 on which other masks are summed with it.
@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.geometry import SquareFrame
-from refdiff.heat import grid_levels, level_factor, photo_heat
-from refdiff.mask_runs import MaskRuns, level_sums, run_sums
+from refdiff.heat.heat_map import grid_levels, level_factor, photo_heat
+from refdiff.heat.readout import ReadoutSettings
+from refdiff.masks.runs import MaskRuns, level_sums, run_sums
 from refdiff.proposals.tables import ProposalTable
-from refdiff.readout import ReadoutSettings
 
 
 @dataclass(frozen=True, slots=True)

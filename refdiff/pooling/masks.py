@@ -10,18 +10,18 @@ from pathlib import Path
 
 import numpy as np
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.dataset.tables import Dataset
 from refdiff.geometry import CanvasMode, square_frame
-from refdiff.heat import grid_size, is_linear
+from refdiff.heat.heat_map import grid_size, is_linear
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
-from refdiff.mask_pooling import pool_masks
-from refdiff.mask_runs import decode_runs
-from refdiff.pooled_store import POOLED_TYPE, grid_name
-from refdiff.pooled_writer import RowWriter
+from refdiff.masks.runs import decode_runs
+from refdiff.pooling.mask_pooling import pool_masks
+from refdiff.pooling.store import POOLED_TYPE, grid_name
+from refdiff.pooling.writer import RowWriter
 from refdiff.progress import Progress
 from refdiff.proposals.tables import ProposalTable
-from refdiff.readout import ReadoutSettings
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -42,7 +42,7 @@ class Grid:
 
 
 def grids_in_use(layout: SplitLayout, readouts: Iterable[ReadoutSettings]) -> list[Grid]:
-    """Grids of the readouts whose scores can be had from pooled masks (see `heat.is_linear`), each once.
+    """Grids of the readouts whose scores can be had from pooled masks (see `heat_map.is_linear`), each once.
 
     Raises:
         ArtifactMissingError: A capture that a readout reads is not there.

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import MaskError
-from refdiff.rle import check_coverage, read_runs
+from refdiff.masks.rle import check_coverage, read_runs
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from refdiff.attention import MapKey
+from refdiff.attention.maps import MapKey
 from refdiff.errors import ParameterError, StoreMismatchError
 from refdiff.params import Section
 

@@ -1,24 +1,24 @@
 """What scores want of a split's masks and no weight changes, for all sources at once.
 
-Readouts whose heat is linear are scored on pooled masks (`pool_masks`), the others by sums of their heat (`pool_heat`).
+Readouts whose heat is linear are scored on pooled masks (`pooling.masks`), the others by sums of their heat (`pooling.heat`).
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from refdiff.attention_store import AttentionStore
+from refdiff.attention.store import AttentionStore
 from refdiff.dataset.tables import Dataset, read_dataset
-from refdiff.heat import is_linear
+from refdiff.heat.heat_map import is_linear
+from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
-from refdiff.pool_heat import write_heat
-from refdiff.pool_masks import Grid, grids_in_use, write_grids
-from refdiff.pooled_store import heat_inputs, heat_name
-from refdiff.pooled_writer import seal_store
+from refdiff.pooling.heat import write_heat
+from refdiff.pooling.masks import Grid, grids_in_use, write_grids
+from refdiff.pooling.store import heat_inputs, heat_name
+from refdiff.pooling.writer import seal_store
 from refdiff.progress import Progress
 from refdiff.proposals.tables import ProposalTable, read_proposals
 from refdiff.provenance import describe_run
-from refdiff.readout import ReadoutSettings
 from refdiff.text.tables import read_text
 
 

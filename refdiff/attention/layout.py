@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from refdiff.attention import MapKey
-from refdiff.byte_source import ByteSource
+from refdiff.attention.maps import MapKey
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, UnreadableError
-from refdiff.zarr_plan import METADATA
+from refdiff.store.byte_source import ByteSource
+from refdiff.store.zarr_plan import METADATA
 
 ATTRIBUTE = "refdiff"
 KIND = "attention"

@@ -1,0 +1,1 @@
+"""From stored attention to a heat map of a sentence."""

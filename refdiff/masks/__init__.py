@@ -1,0 +1,1 @@
+"""Binary masks as run-length codes: sums in them, and their overlap."""
