@@ -8,7 +8,8 @@ MODULES = (
     "tests/proposals/test_hostile_input.py",
     "tests/report/test_hostile_tables.py",
     *(f"tests/store/test_hostile{name}.py" for name in ("", "_pool", "_pooled")),
-    *(f"tests/test_{name}.py" for name in ("photo", "zarr_chunks")),
+    "tests/store/test_zarr_chunks.py",
+    "tests/test_photo.py",
 )
 
 

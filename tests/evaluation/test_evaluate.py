@@ -23,7 +23,7 @@ from refdiff.params import parse_section, read_section
 from refdiff.proposals.tables import read_proposals
 from tests.fusion.rows import ARGMAX, PAPER, make_method
 from tests.fusion.small_split import IMAGE_OF, TARGET_OF, SmallSplit, make_split
-from tests.test_heat import PAPER as PAPER_READOUT
+from tests.heat.test_heat_map import PAPER as PAPER_READOUT
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = {"unit": "expression", "comparison": ">=", "precision_at": [0.5, 0.9], "histogram_bins": 4}

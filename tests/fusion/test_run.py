@@ -22,8 +22,8 @@ from refdiff.proposals.candidates import of_masks
 from refdiff.text.tables import read_text, write_text
 from tests.fusion.rows import ARGMAX, PAPER, make_method
 from tests.fusion.small_split import DIRECTIONS, IMAGE_OF, SIZES, TARGET_OF, TOKENS, SmallSplit, make_split
-from tests.test_heat import PAPER as PAPER_READOUT
-from tests.test_heat import RELEASED
+from tests.heat.test_heat_map import PAPER as PAPER_READOUT
+from tests.heat.test_heat_map import RELEASED
 
 SHARDS = 2
 THRESHOLDS = (0.1, 0.3, 0.5, 0.7, 0.9)

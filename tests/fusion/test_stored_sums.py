@@ -24,7 +24,7 @@ from refdiff.text.tables import write_text
 from tests.fusion.rows import RELEASED as ROW
 from tests.fusion.rows import make_method
 from tests.fusion.small_split import parsed, publish_attention
-from tests.test_heat import READOUTS
+from tests.heat.test_heat_map import READOUTS
 
 CELLS = (8, 4)
 BENT = [readout.model_copy(update={"token_rule": "root_or_subject"}) for readout in READOUTS[1:]]

@@ -20,7 +20,7 @@ from refdiff.fusion.settings import FuseScoresSettings
 from refdiff.store.fingerprint import digest_file
 from tests.fusion.rows import PAPER, make_method
 from tests.fusion.small_split import SIZES, make_split
-from tests.test_heat import PAPER as PAPER_READOUT
+from tests.heat.test_heat_map import PAPER as PAPER_READOUT
 
 HOSTILE = (
     'the <script>alert("1")</script> & "quoted" \'thing\'',

@@ -29,9 +29,9 @@ from refdiff.report.page import render_page
 from refdiff.report.settings import RenderReportSettings
 from tests.fusion.rows import make_method
 from tests.fuzzing import count_examples
+from tests.heat.test_heat_map import PAPER
 from tests.report.small_project import METHODS, REPORT, make_project
 from tests.store.hostile import try_bent
-from tests.test_heat import PAPER
 
 EXAMPLES = count_examples()
 RULE = EvaluateMasksSettings(

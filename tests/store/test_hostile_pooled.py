@@ -15,8 +15,8 @@ from refdiff.pooling.writer import RowWriter, seal_store
 from refdiff.proposals.tables import read_proposals
 from tests.fusion.small_split import IMAGE_OF, SmallSplit, make_split
 from tests.fuzzing import count_examples
+from tests.heat.test_heat_map import PAPER, RELEASED
 from tests.store.hostile import bent
-from tests.test_heat import PAPER, RELEASED
 
 EXAMPLES = count_examples()
 SIZE = (8, 8)

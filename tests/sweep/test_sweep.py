@@ -23,7 +23,7 @@ from refdiff.sweep.axes import draw_points, make_grid, parse_axis, weigh
 from refdiff.sweep.run import SweepResult, sweep_method
 from tests.fusion.rows import ARGMAX, PAPER
 from tests.fusion.small_split import SmallSplit, make_split
-from tests.test_heat import PAPER as READOUT
+from tests.heat.test_heat_map import PAPER as READOUT
 
 EVALUATE = {"unit": "object", "comparison": ">=", "precision_at": [0.1, 0.5], "histogram_bins": 4}
 WEAK = {**PAPER, "proposals": "weak", "generative_weight": 1.0, "discriminative_weight": 0.0}

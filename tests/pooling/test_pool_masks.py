@@ -22,7 +22,7 @@ from refdiff.pooling.writer import FILE_BYTES, seal_store
 from refdiff.proposals.tables import read_proposals
 from refdiff.text.tables import read_text, write_text
 from tests.fusion.small_split import IMAGE_OF, SIZES, SmallSplit, make_split, parsed
-from tests.test_heat import PAPER, RELEASED
+from tests.heat.test_heat_map import PAPER, RELEASED
 
 GRIDS = [Grid("letterbox", (8, 8)), Grid("resize", (4, 4)), Grid("letterbox", (4, 8))]
 BENT = RELEASED.model_copy(update={"capture": "paper"})
