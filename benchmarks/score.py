@@ -17,7 +17,8 @@ from typing import Any
 
 import yaml
 
-from benchmarks.synthetic import MINIATURE, SPLIT, Extent, make_split
+from benchmarks.extent import MINIATURE, Extent
+from benchmarks.synthetic import SPLIT, make_split
 from benchmarks.table import Cost, print_rows, run_process
 
 CODE = Path(__file__).parents[1]

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.synthetic import MINIATURE, Extent
+from benchmarks.extent import MINIATURE, Extent
 from benchmarks.synthetic_attention import write_attention
 from benchmarks.table import Cost, best_of, print_rows
 from refdiff.attention.store import AttentionStore

@@ -6,7 +6,7 @@ as masks, unit vectors as embeddings.
 """
 
 import argparse
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from benchmarks.extent import Extent
 from benchmarks.synthetic_attention import write_attention
 from benchmarks.synthetic_clip import write_clip
 from benchmarks.synthetic_masks import PHOTO_SIZES, draw_blobs
@@ -33,42 +34,6 @@ SPLIT, SOURCE, CAPTURE = "val", "regions", "paper"
 DIRECTIONS = ("none", "left", "right", "top", "bottom")
 DIRECTION_SHARES = (0.6, 0.16, 0.16, 0.04, 0.04)
 SHIPPED = Path(__file__).parents[1] / "params.yaml"
-
-
-@dataclass(frozen=True, slots=True)
-class Extent:
-    """How much is made; the defaults are RefCOCO val (unc) with 60 proposals a photo and ten maps of 32 x 32.
-
-    Attributes:
-        images: Photos.
-        objects: Referred objects; none is without.
-        sentences: Expressions.
-        proposals: Masks of a photo.
-        side: Cells of a map along each side.
-        layers: Cross-attention layers, each at two steps.
-        dim: Length of a CLIP embedding.
-        seed: Of everything.
-        shard_expressions: As `extract_attention.store`; so are the next three.
-        chunk_expressions: Expressions in an inner chunk.
-        chunk_tokens: Tokens in an inner chunk.
-        compression_level: Of zstd, None for none.
-    """
-
-    images: int = 1500
-    objects: int = 3811
-    sentences: int = 10834
-    proposals: int = 60
-    side: int = 32
-    layers: int = 5
-    dim: int = 512
-    seed: int = 0
-    shard_expressions: int = 64
-    chunk_expressions: int = 1
-    chunk_tokens: int = 1
-    compression_level: int | None = None
-
-
-MINIATURE = Extent(images=6, objects=9, sentences=20, proposals=5, side=8, layers=2, dim=8, shard_expressions=8)
 
 
 def make_split(root: Path, extent: Extent) -> SplitLayout:

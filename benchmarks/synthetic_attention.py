@@ -3,17 +3,14 @@
 import hashlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.extent import Extent
 from refdiff.attention.maps import CrossMaps, MapKey
 from refdiff.store.attention_writer import AttentionLayout, AttentionWriter
 from refdiff.store.work import ShardRecord
-
-if TYPE_CHECKING:
-    from benchmarks.synthetic import Extent
 
 STEPS = 2
 
@@ -21,7 +18,7 @@ STEPS = 2
 def write_attention(
     path: Path,
     rng: np.random.Generator,
-    extent: "Extent",
+    extent: Extent,
     tokens: NDArray[np.int32],
     heads: NDArray[np.int64],
     centres: NDArray[np.float64],

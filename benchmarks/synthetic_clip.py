@@ -4,20 +4,17 @@ import hashlib
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.extent import Extent
 from refdiff.clip.ramps import occurring_variants
 from refdiff.clip.settings import Ramp
 from refdiff.clip.store_writer import create_array, describe_store, list_files, write_array, write_rows
 from refdiff.clip.view_rows import plan_rows
 from refdiff.store.work import ShardRecord
 from refdiff.text.parsed import ParsedText
-
-if TYPE_CHECKING:
-    from benchmarks.synthetic import Extent
 
 RAMPS: dict[str, tuple[Ramp, ...]] = {"local": ("none", "released"), "global": ("none", "paper")}
 ROWS_PER_FILE = 4096
@@ -26,7 +23,7 @@ ROWS_PER_FILE = 4096
 def write_clip(
     path: Path,
     rng: np.random.Generator,
-    extent: "Extent",
+    extent: Extent,
     image_of: NDArray[np.int64],
     meant: NDArray[np.int64],
     rows: Sequence[ParsedText],

@@ -1,6 +1,7 @@
 """What scores want of a split's masks and no weight changes, for all sources at once.
 
-Readouts whose heat is linear are scored on pooled masks (`pooling.masks`), the others by sums of their heat (`pooling.heat`).
+Readouts whose heat is linear are scored on pooled masks (`pooling.masks`), the others by sums of their heat
+(`pooling.heat`).
 """
 
 from collections.abc import Mapping, Sequence
