@@ -2,17 +2,35 @@
 
 DVC takes an object in its cache for what its name says: it compares times, never content. A damaged one would come
 back with the next checkout, and one that is linked into the store is the store's damaged file.
+
+Lock file and list of objects may come from a stranger. An object's path is made of its digest, and damaged objects are
+removed, so what is no digest names nothing.
 """
 
 import hashlib
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated, Any
 
-from refdiff.errors import translate_read_errors
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
+
+from refdiff.errors import is_absent, translate_read_errors
 
 # Types of links by which a file of the workspace is the cached object itself.
 _ONE_FILE = ("hardlink", "symlink")
+
+_STORED = re.compile(r"([0-9a-f]{32})(\.dir)?")
+
+
+class _Entry(BaseModel):
+    model_config: Any = ConfigDict(extra="ignore")
+    md5: Annotated[StrictStr, Field(pattern="^[0-9a-f]{32}$")]
+    relpath: StrictStr
+
+
+_LISTING = TypeAdapter(list[_Entry])
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,30 +61,41 @@ def find_output(store: Path) -> CachedOutput:
 
     Returns:
         No objects when the folder is no output of a DVC repository, or was never stored; the list alone when that is
-        not in the cache.
+        not in the cache, or is damaged.
     """
     from dvc.exceptions import DvcException  # a second to import
     from dvc.repo import Repo
-    from dvc_data.hashfile.tree import Tree
-    from dvc_objects.errors import ObjectFormatError
 
     try:
         with Repo(str(next(folder for folder in store.absolute().parents if folder.is_dir()))) as repo:
             for out in repo.find_outs_by_path(str(store.absolute())):
-                if not out.hash_info or not out.hash_info.value:
+                stored = _STORED.fullmatch(out.hash_info.value or "") if out.hash_info else None
+                if stored is None:
                     continue
-                listing = Path(out.cache.oid_to_path(out.hash_info.value))
-                found = {"": (listing, out.hash_info.value.removesuffix(".dir"))}
-                tree = out.get_obj() if listing.exists() else None
-                if isinstance(tree, Tree):
-                    for key, _meta, hash_info in tree:
-                        assert hash_info is not None
-                        assert hash_info.value is not None
-                        found["/".join(key)] = (Path(out.cache.oid_to_path(hash_info.value)), hash_info.value)
+                listing = Path(out.cache.oid_to_path(stored[0]))
+                found = {"": (listing, stored[1])}
+                for entry in _read_listing(listing, stored[1]) if stored[2] else []:
+                    found[entry.relpath] = (Path(out.cache.oid_to_path(entry.md5)), entry.md5)
                 return CachedOutput(found, next(iter(out.cache.cache_types), None) in _ONE_FILE)
-    except (DvcException, ObjectFormatError):
+    except DvcException:
         pass
     return CachedOutput()
+
+
+def _read_listing(path: Path, digest: str) -> list[_Entry]:
+    """The objects that a list names; none where it is not there, is damaged or is no such list."""
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        if is_absent(error):
+            return []
+        raise
+    if hashlib.md5(content, usedforsecurity=False).hexdigest() != digest:
+        return []
+    try:
+        return _LISTING.validate_json(content)
+    except ValidationError:
+        return []
 
 
 def find_damaged(cached: Mapping[str, tuple[Path, str]], names: Collection[str]) -> list[Path]:

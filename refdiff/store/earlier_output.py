@@ -129,7 +129,7 @@ def take_over_output(work: WorkFolder, target: Path, wanted: Mapping[int, str]) 
                 taken[shard.index] = ShardRecord(shard.index, files, shard.inputs)
             else:
                 refused.append(shard)
-        damaged = _drop_damaged(source.output, [METADATA, *(name for shard in refused for name in shard.files)])
+        damaged = _drop_damaged(source.output, ["", METADATA, *(name for shard in refused for name in shard.files)])
     for path in damaged:
         print(f"{path}: was damaged, and is removed from DVC's cache", file=sys.stderr)
     if taken or refused:

@@ -56,13 +56,16 @@ def git(root: Path, *arguments: str) -> None:
     subprocess.run(["git", *who, *arguments], cwd=root, check=True, capture_output=True)
 
 
+def listing_of(root: Path) -> Path:
+    """The object of DVC's cache that lists those of the published store."""
+    name = yaml.safe_load((root / "dvc.lock").read_text())["stages"]["extract_attention"]["outs"][0]["md5"]
+    return root / ".dvc/cache/files/md5" / name[:2] / name[2:]
+
+
 def cached(root: Path, file: str = FILE) -> Path:
     """The object of DVC's cache for a file as it was published."""
-    lock = yaml.safe_load((root / "dvc.lock").read_text())
-    listing = lock["stages"]["extract_attention"]["outs"][0]["md5"]
-    objects = root / ".dvc/cache/files/md5"
-    entries = {each["relpath"]: each["md5"] for each in json.loads((objects / listing[:2] / listing[2:]).read_text())}
-    return objects / entries[file][:2] / entries[file][2:]
+    entries = {each["relpath"]: each["md5"] for each in json.loads(listing_of(root).read_text())}
+    return root / ".dvc/cache/files/md5" / entries[file][:2] / entries[file][2:]
 
 
 @pytest.fixture(scope="module")
@@ -232,6 +235,51 @@ def test_without_any_of_it_nothing_is_taken_and_nothing_said(
         assert take(layout) == 0, lacking
         assert (lacking, capsys.readouterr().err.count(TAKEN)) == (lacking, 0)
         shutil.rmtree(layout.root)
+
+
+def list_again(root: Path, entries: Any) -> None:
+    """Let the lock file name another list of objects, as a stranger's could."""
+    old, content = listing_of(root), json.dumps(entries).encode()
+    name = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    lock = (root / "dvc.lock").read_text()
+    (root / "dvc.lock").write_text(lock.replace(f"{old.parent.name}{old.name}", f"{name}.dir"))
+    listing_of(root).parent.mkdir(exist_ok=True)
+    listing_of(root).write_bytes(content)
+
+
+def test_a_list_that_is_damaged_is_made_again(maker: Path, clone: Clone, capsys: pytest.CaptureFixture[str]) -> None:
+    layout = clone()
+    listing, whole = listing_of(layout.root), listing_of(layout.root).read_bytes()
+    flip_byte(listing, 0)
+    made = extract(layout)
+    assert made.computed == SHARDS
+    assert f"{listing}: was damaged, and is removed from DVC's cache" in capsys.readouterr().err
+    commit(layout.root)
+    assert listing.read_bytes() == whole
+    assert content(made.path) == content(maker / STORE)
+
+
+LISTED: dict[str, Callable[[dict[str, Any]], Any]] = {
+    "a file that is no object": lambda entry: {**entry, "md5": "../../../../victim"},
+    "no digest": lambda entry: {"relpath": entry["relpath"]},
+    "a digest that is a number": lambda entry: {**entry, "md5": 5},
+    "no name": lambda entry: {"md5": entry["md5"]},
+    "no mapping": lambda _entry: "entry",
+}
+
+
+@pytest.mark.parametrize("named", LISTED)
+def test_a_list_that_names_what_cannot_be_is_left(maker: Path, clone: Clone, named: str) -> None:
+    """What is damaged is removed from the cache, and nothing outside it."""
+    layout = clone()
+    victim = layout.root / "victim"
+    victim.write_bytes(b"another's")
+    entries = json.loads(listing_of(layout.root).read_text())
+    list_again(layout.root, [LISTED[named](each) if each["relpath"] == FILE else each for each in entries])
+    made = extract(layout)
+    assert made.computed == SHARDS
+    assert victim.read_bytes() == b"another's"
+    assert content(made.path) == content(maker / STORE)
 
 
 def drop_inputs(shard: dict[str, Any]) -> None:
