@@ -6,7 +6,9 @@ second environment may work in the same project. What a run holds stays in any c
 
 import json
 import shutil
+import stat
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,7 +16,7 @@ from typing import Any, TypeVar
 from refdiff.clip.settings import ClipSettings
 from refdiff.diffusion.latent_pool import describe_latent
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings, posterior_seed
-from refdiff.errors import StoreError
+from refdiff.errors import ParameterError, StoreError
 from refdiff.params import PARAMS_FILE, Section, find, parse_section, read_params
 from refdiff.proposals.settings import PHOTO_SOURCES
 from refdiff.store.hold import empty_folder, hold_folder
@@ -107,7 +109,10 @@ def _parameters(section: Section) -> dict[str, Any]:
 
 def _rows(params: dict[str, Any], table: str) -> list[str]:
     rows = find(params, table)
-    return [str(name) for name in rows] if isinstance(rows, dict) else []
+    if rows is not None and not isinstance(rows, dict):
+        got = type(rows).__name__
+        raise ParameterError(f"{PARAMS_FILE}: {table}: expected a row by each name, got {got}; correct it")
+    return [str(name) for name in rows or {}]
 
 
 def _find_unused(root: Path, uses: Uses, stages: list[str]) -> list[Path]:
@@ -141,9 +146,13 @@ def _has(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
 
 def _measure(folder: Path) -> tuple[int, int]:
     """Bytes of files that have this name alone, and of files that have others."""
-    stats = [path.lstat() for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    alone = sum(stat.st_size for stat in stats if stat.st_nlink == 1)
-    return alone, sum(stat.st_size for stat in stats) - alone
+    stats = []
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # a run may hold the folder, and what it writes comes and goes
+            if stat.S_ISREG((found := path.lstat()).st_mode):
+                stats.append(found)
+    alone = sum(each.st_size for each in stats if each.st_nlink == 1)
+    return alone, sum(each.st_size for each in stats) - alone
 
 
 def _empty(folder: Path, *, dry_run: bool) -> bool:

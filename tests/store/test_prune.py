@@ -1,5 +1,6 @@
 """`refdiff store prune`: what no row of params.yaml uses goes, and nothing that a run holds or could use."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -195,3 +196,32 @@ def test_a_parameter_that_is_refused_removes_nothing(params: Params) -> None:
     with pytest.raises(ParameterError, match=r"embed_clip\.dtype"):
         prune_and_print(dry_run=False)
     assert there(folders) == set(folders)
+
+
+@pytest.mark.parametrize("table", ["splits", "sources", "captures"])
+def test_a_table_that_is_none_removes_nothing(params: Params, table: str) -> None:
+    folders = make_all(params)
+    params[table] = list(params[table])
+    save(params)
+    with pytest.raises(ParameterError, match=rf"{table}: expected a row by each name, got list"):
+        prune_and_print(dry_run=False)
+    assert there(folders) == set(folders)
+
+
+def test_files_that_a_run_removes_meanwhile_do_not_count(
+    params: Params, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folders = make_all(params)
+    partial = folders["attention"] / "content/file.partial"
+    partial.touch()
+    measured = Path.lstat
+
+    def lose(path: Path) -> os.stat_result:
+        partial.unlink(missing_ok=True)
+        return measured(path)
+
+    monkeypatch.setattr(Path, "lstat", lose)
+    change("captures", "paper", "guidance", 2.0)(params)
+    save(params)
+    prune_and_print(dry_run=True)
+    assert capsys.readouterr().out.startswith(f"would remove {folders['attention']}: ")
