@@ -1,5 +1,6 @@
 """Latents of photos on the disk, where other splits, captures and later runs find them."""
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from refdiff.store.work import translate_write_errors
 
 # In the precision in which they were computed.
 COLUMNS = pa.schema([("shape", pa.list_(pa.int32())), ("latent", pa.list_(pa.float32()))])
+
+AXES = 3  # channel, y, x
 
 
 def describe_latent(canvas_px: int, canvas_mode: CanvasMode, seed: int | None) -> dict[str, Any]:
@@ -53,6 +56,8 @@ class LatentPool:
     def find(self, photo: str, image_id: str) -> NDArray[np.float32] | None:
         """The latent of a photo, float32 `[channel y x]`; None where it is not kept, or was damaged and is now removed.
 
+        What is whole by its digest and no latent all the same (a forgery) counts as not kept, and stays.
+
         Args:
             photo: SHA-256 of its bytes.
             image_id: Its id.
@@ -66,7 +71,7 @@ class LatentPool:
             return None
         try:
             item = self._reading.read(bucket, key)
-            return np.array(item["latent"].values, np.float32).reshape(item["shape"].as_py())
+            return _to_latent(item["latent"], item["shape"].as_py())
         except ShardCorruptError:
             self._reading.verify(bucket)
             return None
@@ -93,3 +98,14 @@ class LatentPool:
 
     def _key(self, photo: str, image_id: str) -> str:
         return digest_facts([photo, image_id]) if self._is_drawn else photo
+
+
+def _to_latent(latent: pa.ListScalar, shape: list[int | None] | None) -> NDArray[np.float32] | None:
+    """The values in their shape; None where they do not fit it, or are not finite numbers."""
+    if not latent.is_valid or shape is None or len(shape) != AXES:
+        return None
+    values = np.array(latent.values, np.float32)
+    sides = [side or 0 for side in shape]
+    if min(sides) < 1 or math.prod(sides) != values.size or not np.isfinite(values).all():
+        return None
+    return values.reshape(sides)

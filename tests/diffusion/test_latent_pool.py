@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from refdiff.diffusion.latent_pool import LatentPool
+from refdiff.diffusion.latent_pool import COLUMNS, LatentPool
 from refdiff.errors import UnreadableError
+from refdiff.store.pool import Pool
+from refdiff.store.pool_shards import bucket_of
 from tests.diffusion.keep_latents import PHOTOS, make_latent, name_photo
 from tests.unprivileged import contents
 
@@ -79,3 +81,26 @@ def test_bits_are_kept(tmp_path: Path) -> None:
     assert found is not None
     assert (found.shape, found.dtype, found.tobytes()) == (values.shape, values.dtype, values.tobytes())
     found[...] = 0  # its own, not the file's
+
+
+@pytest.mark.parametrize(
+    ("shape", "latent"),
+    [
+        ([1, 2, 2], [0.0] * 3),
+        ([2, 2], [0.0] * 4),
+        ([-1, -2, 2], [0.0] * 4),
+        ([1, None, 2], [0.0] * 4),
+        (None, [0.0] * 4),
+        ([1, 2, 2], None),
+        ([1, 2, 2], [0.0, None, 0.0, 0.0]),
+        ([1, 2, 2], [0.0, np.inf, 0.0, 0.0]),
+    ],
+)
+def test_what_is_no_latent_counts_as_not_kept(tmp_path: Path, shape: list[int] | None, latent: list[float]) -> None:
+    """A forgery: its digests are right, and a run goes on as if it were not there."""
+    photo = name_photo(1)
+    Pool.open_shards(tmp_path, COLUMNS).write(bucket_of(photo), [{photo: {"shape": shape, "latent": latent}}])
+    pool = LatentPool(tmp_path, is_drawn=False)
+    assert pool.find(photo, "a") is None
+    pool.keep(photo, "a", make_latent(1))
+    assert pool.find(photo, "a") is None
