@@ -83,6 +83,7 @@ def open_inputs(
                 pairs = int(mask_rows(proposals, dataset.expressions.image_index)[1].sum())
                 sums = store.read_sums(readout, heat_inputs(layout, method.proposals, readout), expected, pairs)
             elif attention is not None:
+                store.check_inputs({"proposals": files["proposals"]})
                 pooled = store, attention.canvas_mode
     if method.uses_clip:
         files["clip"] = layout.clip(method.proposals)

@@ -121,6 +121,18 @@ class PooledStore:
                 )
         return PooledStore(path, attributes)
 
+    def check_inputs(self, inputs: Mapping[str, Path]) -> None:
+        """See that what it holds was made from these, by name.
+
+        Raises:
+            StoreMismatchError: It was made from something else.
+            ArtifactMissingError: One is not there.
+        """
+        recorded = self.attributes["provenance"]["inputs"]
+        for what, path in inputs.items():
+            if recorded.get(what) != digest_input(path):
+                raise StoreMismatchError(f"{self._path}: was not made from {path} as it is now; run `dvc repro`")
+
     def read(self, mode: CanvasMode, size: tuple[int, int], rows: range) -> NDArray[np.float32]:
         """Pooled masks of some rows of the proposals table, float32 `[len(rows) h w]`.
 
@@ -158,10 +170,7 @@ class PooledStore:
         name = heat_name(readout)
         if not (self._path / name).is_dir():
             raise StoreMismatchError(f"{self._path}: heat of this readout is not summed ({name}); run `dvc repro`")
-        recorded = self.attributes["provenance"]["inputs"]
-        for what, path in inputs.items():
-            if recorded.get(what) != digest_input(path):
-                raise StoreMismatchError(f"{self._path}: was not made from {path} as it is now; run `dvc repro`")
+        self.check_inputs(inputs)
         lengths = {INSIDE: pairs, TOTAL: expressions, FACTOR: expressions}
         return StoredSums(*(self._read_flat(f"{name}/{part}", length) for part, length in lengths.items()))
 

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from refdiff.attention.maps import CrossMaps, MapKey
-from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
+from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, read_dataset, write_dataset
 from refdiff.errors import StoreMismatchError
 from refdiff.fusion.inputs import FusionInputs, open_inputs
 from refdiff.fusion.parts import measure_parts
@@ -19,7 +19,7 @@ from refdiff.layout import SplitLayout
 from refdiff.masks.overlap import join_tables, write_overlap
 from refdiff.pooling.split import pool_split
 from refdiff.proposals.candidates import of_masks
-from refdiff.proposals.tables import write_proposals
+from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.text.tables import write_text
 from tests.fusion.rows import RELEASED as ROW
 from tests.fusion.rows import make_method
@@ -106,3 +106,18 @@ def test_attention_is_not_opened_and_sums_of_other_proposals_are_refused(tmp_pat
     write_proposals(layout.proposals("regions"), [], [], None, {})
     with pytest.raises(StoreMismatchError, match=r"not made from .*regions.parquet as it is now"):
         open_released(layout, BENT[0], True)
+
+
+def test_masks_pooled_from_other_proposals_are_refused(tmp_path: Path) -> None:
+    """As many as before, so that nothing else tells."""
+    layout, readout = draw_split(tmp_path, 3, per_expression=False), READOUTS[0]
+    pool_split(layout, ["regions"], [readout], hand_through)
+    assert open_released(layout, readout, pool=True).pooled is not None
+    sizes = read_dataset(layout.dataset).images
+    rng, shapes = np.random.default_rng(9), list(zip(sizes.height, sizes.width, strict=True))
+    count = np.bincount(read_proposals(layout.proposals("regions")).image_index, minlength=len(shapes))
+    parts = [of_masks(rng.random((n, *shape)) < 0.5) for n, shape in zip(count, shapes, strict=True)]
+    write_proposals(layout.proposals("regions"), parts, range(len(shapes)), None, {})
+    with pytest.raises(StoreMismatchError, match=r"not made from .*regions.parquet as it is now; run `dvc repro`"):
+        open_released(layout, readout, pool=True)
+    assert open_released(layout, readout, pool=False).pooled is None
