@@ -74,7 +74,7 @@ class _Source:
         place.unlink(missing_ok=True)
         if self.output.shares_files:
             with suppress(OSError):  # another file system, or one without links
-                os.link(cached, place)
+                os.link(cached.resolve(), place)
                 return True
         with place.open("wb") as file:
             file.writelines(_read_blocks(cached))

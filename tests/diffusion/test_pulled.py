@@ -199,6 +199,18 @@ def test_a_damaged_object_is_not_taken_and_does_not_come_back(
     )
 
 
+def test_an_object_that_is_a_link_is_taken_as_a_file(maker: Path, clone: Clone) -> None:
+    """A cache that somebody spread over two disks: a second name of the link itself would point nowhere."""
+    layout = clone("hardlink")
+    object_ = cached(layout.root)
+    moved = object_.rename(object_.with_name("moved"))
+    object_.symlink_to(moved.name)
+    made = extract(layout)
+    assert made.computed == 0
+    assert not (made.path / FILE).is_symlink()
+    assert content(made.path) == content(maker / STORE)
+
+
 def test_what_was_not_fetched_is_computed(maker: Path, clone: Clone) -> None:
     layout = clone()
     cached(layout.root).unlink()
