@@ -12,7 +12,7 @@ from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import write_predictions
 from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
-from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section, read_params
 from refdiff.provenance import describe_run
@@ -30,7 +30,7 @@ def main() -> None:
     settings = parse_section(FuseScoresSettings, find(params, "fuse_scores"), "fuse_scores")
     readout = None
     if method.readout is not None:
-        readout = parse_section(ReadoutSettings, find(params, where := f"readouts.{method.readout}"), where)
+        readout = read_readout(params, method.readout)
     check_source(arguments.method, method, _names(params, "sources"), _names(params, "heat_sources"))
     layout = SplitLayout(arguments.split)
     inputs = open_inputs(layout, method, readout, settings)

@@ -12,9 +12,9 @@ from rich.console import Console
 from rich.progress import track
 
 from refdiff.command import run_command
-from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
-from refdiff.params import find, parse_section, read_params
+from refdiff.params import find, read_params
 from refdiff.pooling.split import pool_split
 
 
@@ -26,17 +26,15 @@ def main() -> None:
     params = read_params()
     find(params, f"splits.{split}")
     sources = [str(name) for table in ("sources", "heat_sources") for name in params.get(table) or {}]
-    readouts = [
-        parse_section(ReadoutSettings, row, f"readouts.{name}") for name, row in (params.get("readouts") or {}).items()
-    ]
+    readouts = [read_readout(params, str(name)) for name in params.get("readouts") or {}]
     layout = SplitLayout(split)
     for source in sources:
         shutil.rmtree(layout.pooled(source), ignore_errors=True)
     pooled = pool_split(layout, sources, readouts, _show_progress)
     names = ", ".join(grid.name for grid in pooled.grids) or "no grid"
+    readouts_summed = "1 readout" if len(pooled.summed) == 1 else f"{len(pooled.summed)} readouts"
     print(
-        f"{layout.pooled('*').parent}: {pooled.masks} masks pooled to {names}, "
-        f"heat of {len(pooled.summed)} readouts summed in them"
+        f"{layout.pooled('*').parent}: {pooled.masks} masks pooled to {names}, heat of {readouts_summed} summed in them"
     )
 
 

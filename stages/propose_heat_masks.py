@@ -8,7 +8,7 @@ from rich.progress import track
 from refdiff.attention.store import AttentionStore
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
-from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
 from refdiff.proposals.heat_split import propose_heat_split
@@ -24,10 +24,11 @@ def main() -> None:
     parser.add_argument("split", help="a row of `splits` in params.yaml")
     parser.add_argument("heat_source", help="a row of `heat_sources` in params.yaml")
     arguments = parser.parse_args()
-    find(read_params(), f"splits.{arguments.split}")
+    params = read_params()
+    find(params, f"splits.{arguments.split}")
     settings = read_section(ProposeMasksSettings, "propose_masks")
     source = HEAT_SOURCES.read(arguments.heat_source)
-    readout = read_section(ReadoutSettings, f"readouts.{source.readout}")
+    readout = read_readout(params, source.readout)
     layout = SplitLayout(arguments.split)
     dataset = read_dataset(layout.dataset)
     total = len(dataset.expressions.expression_id)

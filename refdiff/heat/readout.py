@@ -1,13 +1,13 @@
 """Readouts: which tokens, layers and steps of a stored capture make a heat map, and how (no U-Net run)."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
 
 from refdiff.attention.maps import MapKey
 from refdiff.errors import ParameterError, StoreMismatchError
-from refdiff.params import Section
+from refdiff.params import Section, find, parse_section
 
 TokenRule = Literal["root", "root_or_subject", "all_tokens"]
 Upsampling = Literal["bilinear", "lanczos"]
@@ -52,6 +52,27 @@ class ReadoutSettings(Section):
         if isinstance(value, tuple) and len(set(value)) != len(value):
             raise ValueError("an entry is given twice; give each once")
         return value
+
+
+def read_readout(params: dict[str, Any], name: str) -> ReadoutSettings:
+    """A row of `readouts`.
+
+    Args:
+        params: Content of params.yaml.
+        name: The row's name.
+
+    Raises:
+        ParameterError: There is no such row, it does not fit, or there is no capture of the name that it gives.
+    """
+    where = f"readouts.{name}"
+    readout = parse_section(ReadoutSettings, find(params, where), where)
+    captures = params.get("captures")
+    if isinstance(captures, dict) and readout.capture not in captures:
+        raise ParameterError(
+            f"{where}.capture: no capture {readout.capture!r}; expected one of: {', '.join(map(str, captures))}; "
+            "correct the name"
+        )
+    return readout
 
 
 def head_rule(readout: ReadoutSettings) -> HeadRule:

@@ -10,7 +10,7 @@ from refdiff.evaluation.metrics import precision_name
 from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_source
-from refdiff.heat.readout import ReadoutSettings
+from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
 from refdiff.progress import Progress
@@ -124,8 +124,7 @@ class _Bench:
         check_source(self.name, widest, _names(params, "sources"), _names(params, "heat_sources"))
         readout = None
         if widest.readout is not None:
-            where = f"readouts.{widest.readout}"
-            readout = parse_section(ReadoutSettings, find(params, where), where)
+            readout = read_readout(params, widest.readout)
         inputs = open_inputs(SplitLayout(split, self.root), widest, readout, fusing)
         parameters = {
             "method": widest.model_dump(mode="json"),

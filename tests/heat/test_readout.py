@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from refdiff.attention.maps import MapKey
 from refdiff.errors import ParameterError, StoreMismatchError
-from refdiff.heat.readout import ReadoutSettings, head_rule, pick_maps, token_positions
+from refdiff.heat.readout import ReadoutSettings, head_rule, pick_maps, read_readout, token_positions
 from refdiff.params import find, parse_section, read_params
 
 PAPER = {
@@ -97,6 +97,12 @@ def test_what_was_not_captured_is_refused(changes: dict, message: str) -> None:
 def test_settings_out_of_range_are_refused(changes: dict, message: str) -> None:
     with pytest.raises(ParameterError, match=message):
         _readout(**changes)
+
+
+def test_a_capture_that_is_no_row_is_refused_by_name() -> None:
+    params = {"captures": {"paper": {}, "released": {}}, "readouts": {"one": {**PAPER, "capture": "papr"}}}
+    with pytest.raises(ParameterError, match=r"readouts\.one\.capture: no capture 'papr'; expected one of: paper, rel"):
+        read_readout(params, "one")
 
 
 def test_the_shipped_rows_are_valid() -> None:
