@@ -1,15 +1,18 @@
 """Nothing but numbers: NaN and infinity are refused where a model is loaded, and before a value is kept or compared."""
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Iterable
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import ModelError, RefdiffError, ShardCorruptError
 
-if TYPE_CHECKING:
-    import torch
+
+class Network(Protocol):
+    """A module of torch, which is not imported here: stages without a network read this file too."""
+
+    def named_parameters(self) -> Iterable[tuple[str, Any]]: ...
 
 
 def check_finite(
@@ -35,7 +38,7 @@ def check_finite(
         raise kind(f"{name(row)}: holds NaN or infinity; expected finite numbers; {advice}")
 
 
-def check_weights(network: "torch.nn.Module", where: str) -> None:
+def check_weights(network: Network, where: str) -> None:
     """See that all weights of a network are finite numbers in the precision that they have now.
 
     Args:
