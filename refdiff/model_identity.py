@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from refdiff.errors import ModelError
+from refdiff.paths import expand
 from refdiff.store.fingerprint import digest_folder
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -43,7 +44,7 @@ def identify_model(name: str, revision: str | None, files: Sequence[str]) -> Mod
     Raises:
         ModelError: It is not there; the message says how to get it.
     """
-    folder = Path(name).expanduser()
+    folder = expand(name)
     if folder.is_dir():
         if revision is not None:
             raise ModelError(f"model {name}: a folder has no revision, got {revision!r}; set revision: null")
