@@ -1,10 +1,12 @@
 """Reading params.yaml: strict, typed sections, refused by name when they do not fit."""
 
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from refdiff.errors import ParameterError
 
@@ -22,6 +24,19 @@ class Section(BaseModel):
 
 
 SectionT = TypeVar("SectionT", bound=Section)
+
+_DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def _check_device(device: str) -> str:
+    if not _DEVICES.fullmatch(device):
+        apple = "; Apple's accelerator is not used, take cpu" if device == "mps" else ""
+        raise PydanticCustomError("device", "{reason}", {"reason": f"expected auto, cpu, cuda or cuda:N{apple}"})
+    return device
+
+
+# Every parameter `device`: auto, cpu, cuda or cuda:N.
+DeviceName = Annotated[str, AfterValidator(_check_device)]
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
