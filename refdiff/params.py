@@ -46,13 +46,26 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         ParameterError: The file is missing, is not a YAML mapping, or names rows so that runs of them share a name.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ParameterError(
             f"{path}: cannot be read ({error.strerror}); expected the pipeline's parameter file; "
             "run from the project's folder"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: is not YAML ({error}); correct it") from error
+    return parse_params(text, path)
+
+
+def parse_params(text: str, path: Path) -> dict[str, Any]:
+    """The content of a parameter file; `path` is its name, for messages.
+
+    Raises:
+        ParameterError: It is not a YAML mapping, or names rows so that runs of them share a name.
+    """
+    try:
+        content = yaml.load(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ParameterError(f"{path}: is not YAML ({reason}); correct it") from error
     if not isinstance(content, dict):
