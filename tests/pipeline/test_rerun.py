@@ -40,7 +40,7 @@ def test_every_expression_has_a_row_in_every_prediction_table(project: Project) 
     for name in METHODS:
         assert pq.read_table(folder / name / "predictions.parquet")["expression_id"].to_pylist() == expected
         metrics = json.loads((project.root / f"reports/demo_val/{name}/metrics.json").read_text(encoding="utf-8"))
-        assert metrics["n_expressions"] == len(expected)
+        assert metrics["n_evaluated"] == len(expected)
 
 
 def test_a_fusion_weight_reruns_that_method_and_the_report(project: Project) -> None:
