@@ -74,7 +74,7 @@ class ClipEmbedder:
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Each text encoded alone, as a whole, float32 `[n D]`; what exceeds the model's context is cut off.
 
-        Source: method.md, discriminative score, 4: sentence and head word are encoded each by itself.
+        Source: docs/method.md, "Texts": sentence and head word are encoded each by itself.
         """
         parts = [np.zeros((0, self.dim), dtype=np.float32)]
         for start in range(0, len(texts), self._settings.text_batch):
