@@ -3,6 +3,7 @@
 Source: docs/method.md, "Attention contrast" and "Score and choice".
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import DegenerateMaskError, MaskError
+from refdiff.finite import check_finite
 from refdiff.fusion.settings import MethodSettings, TextMix
 from refdiff.masks.runs import MaskRuns, run_sums
 from refdiff.pooling.mask_pooling import PooledMasks
@@ -187,6 +189,21 @@ def score_proposals(
         discriminative = method.beta * global_view + (1.0 - method.beta) * local
         total = total + method.discriminative_weight * discriminative
     return Scores(total, generative, local, global_view, discriminative)
+
+
+def check_scores(parts: Iterable[NDArray[np.floating] | None], name: Callable[[int], str]) -> None:
+    """See that measured parts of scores are finite, so that every sum of them is, whatever the weights.
+
+    Args:
+        parts: `[E ...]` each, for E expressions; None where a part is not measured.
+        name: What messages call an expression.
+
+    Raises:
+        ShardCorruptError: One is not.
+    """
+    for part in parts:
+        if part is not None:
+            check_finite(part, lambda row: f"{name(row)}: a part of its score", "make what it is measured from again")
 
 
 def _mix(expression: NDArray[np.float64], head: NDArray[np.float64], weights: TextMix) -> NDArray[np.float64]:
