@@ -25,6 +25,7 @@ NEUTRAL = frozenset(
         "store/work.py",
         # Messages, paths, and files that are written whole or not at all.
         "errors.py",
+        "file_kind.py",
         "layout.py",
         "whole_file.py",
         # This file: what it finds is in the digest, and whatever it stops finding changes it.
