@@ -31,6 +31,7 @@ NEUTRAL = frozenset(
         "store/work.py",
         # Messages, paths, and files that are written whole or not at all.
         "errors.py",
+        "file_kind.py",
         "layout.py",
         "paths.py",
         "whole_file.py",
