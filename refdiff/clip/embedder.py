@@ -77,7 +77,7 @@ class ClipEmbedder:
         Raises:
             ModelError: An embedding is not finite, or has no length.
 
-        Source: method.md, discriminative score, 4: sentence and head word are encoded each by itself.
+        Source: docs/method.md, "Texts": sentence and head word are encoded each by itself.
         """
         parts = [np.zeros((0, self.dim), dtype=np.float32)]
         for start in range(0, len(texts), self._settings.text_batch):

@@ -1,6 +1,6 @@
 """The two scores of a proposal and their sum.
 
-Source: arXiv 2308.16777, generative and discriminative matching; released code, score functions (method.md).
+Source: docs/method.md, "Attention contrast" and "Score and choice".
 """
 
 from collections.abc import Callable, Iterable
@@ -67,7 +67,7 @@ def attention_contrast(heat: NDArray[np.floating], masks: NDArray[np.bool_]) -> 
         MaskError: Masks and heat differ in size.
         DegenerateMaskError: A mask is empty or covers the whole photo.
 
-    Source: arXiv 2308.16777, generative matching; released code, the same.
+    Source: docs/method.md, "Attention contrast".
     Differs: no epsilon in the denominators.
     """
     if masks.ndim != 3 or masks.shape[1:] != heat.shape or masks.dtype != np.bool_:
@@ -125,7 +125,7 @@ def pooled_contrasts(grids: NDArray[np.floating], pooled: PooledMasks) -> NDArra
         MaskError: Grids and pooled masks differ in size.
         DegenerateMaskError: A mask is empty or covers the whole photo.
 
-    Source: design.md 4.
+    Source: docs/method.md, "Pooled masks".
     """
     if pooled.everything.shape != grids.shape[1:]:
         raise MaskError(f"pooled masks: expected a grid of {grids.shape[1:]}, got {pooled.everything.shape}")
@@ -168,8 +168,8 @@ def score_proposals(
     Raises:
         ValueError: A part that the method weighs is missing, or none is given.
 
-    Source: arXiv 2308.16777: s = alpha G + (1 - alpha) D, D = beta global + (1 - beta) local. The released code's
-        weights are another row of params.yaml.
+    Source: docs/method.md, "Score and choice": s = alpha G + (1 - alpha) D, D = beta global + (1 - beta) local. The
+        released code's weights are another row of params.yaml.
     """
     if method.generative_weight > 0.0 and contrast is None:
         raise ValueError("contrast: the method weighs it, got None")

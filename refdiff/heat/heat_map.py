@@ -46,8 +46,7 @@ def heat_map(
         StoreMismatchError: A position is not stored.
         ShardCorruptError: A stored value is not finite.
 
-    Source: arXiv 2308.16777, generative matching (`mean_then_minmax`); released code, the heat map of the Stable
-        Diffusion branch (`minmax_each`, 8 bit, Lanczos): parity/attention.
+    Source: docs/method.md, "Heat map": paper (`mean_then_minmax`); released code (`minmax_each`, 8 bit, Lanczos).
     Differs: the minimum and maximum are those of the photo's part of the canvas, borders left out, in the paper's
         formula too; a constant map gives zeros where the released code divides by zero.
     """

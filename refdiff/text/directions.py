@@ -76,7 +76,7 @@ def choose_direction(found: tuple[FoundDirection, ...]) -> Direction | Literal["
     left"); another object's adjective ("behind the left car") is not taken. Of "top left" it is left, the horizontal
     one, since that is the one by which most sentences tell objects apart.
 
-    Source: arXiv 2308.16777, position bias; which direction counts is not stated there.
+    Source: docs/method.md, "Position ramps": the paper does not say which direction counts.
     """
     own = [direction for direction in found if direction.own]
     candidates = own or [direction for direction in found if direction.place]
@@ -93,7 +93,7 @@ def choose_direction(found: tuple[FoundDirection, ...]) -> Direction | Literal["
 def released_direction(sentence: str) -> Literal["none", "left", "right"]:
     """The released rule: the letters `left` anywhere, else the letters `right` anywhere ("bright" too).
 
-    Source: kodenii/Ref-Diff at 41a3c65, model/segmenter.py.
+    Source: docs/method.md, "Position ramps": released code, model/segmenter.py.
     """
     if "left" in sentence:
         return "left"
