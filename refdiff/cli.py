@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from refdiff import __version__
 from refdiff.command import run_command
 from refdiff.errors import TextError
+from refdiff.presets.command import add_init
+from refdiff.presets.table import PRESETS, describe_presets
 from refdiff.store.commands import add_store_commands
 from refdiff.sweep.command import add_sweep
 
@@ -42,9 +44,8 @@ def segment_photo(arguments: argparse.Namespace) -> None:
     for place, sentence in enumerate(arguments.sentences, 1):
         if not sentence.strip():
             raise TextError(f"sentence {place}: is blank, got {sentence!r}; expected words")
-    segmenter = (
-        Segmenter(arguments.params) if arguments.method is None else Segmenter(arguments.params, arguments.method)
-    )
+    preset = PRESETS[arguments.preset or "demo"]
+    segmenter = Segmenter(arguments.params or preset.read(), arguments.method or preset.method)
     photo = read_photo(arguments.photo)
     found = segmenter.segment(photo, arguments.sentences)
     overlays = [draw_overlay(photo, each.mask, each.sentence, each.heat if arguments.heat else None) for each in found]
@@ -128,20 +129,23 @@ def _make_parser() -> argparse.ArgumentParser:
     segment = commands.add_parser(
         "segment",
         help="draw what sentences mean on a photo",
-        description="Draw what sentences mean on a photo. Without --params the demo's miniature models are used: they "
-        "know drawn shapes, and cannot understand photos.",
+        description="Draw what sentences mean on a photo. Without --preset or --params the demo's miniature models are "
+        f"used: they know drawn shapes, and cannot understand photos. Presets are {describe_presets()}.",
     )
     segment.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
     segment.add_argument("sentences", nargs="+", metavar="SENTENCE", help='such as "the dog on the left"')
     segment.add_argument("-o", "--output", type=Path, required=True, metavar="OVERLAY", help="picture that is written")
-    segment.add_argument("--method", metavar="NAME", help="a row of methods in the parameters; ref-diff-plus if absent")
-    segment.add_argument("--params", type=Path, metavar="FILE", help="a params.yaml; the demo's if absent")
+    segment.add_argument("--method", metavar="NAME", help="a row of methods; ref-diff-plus, or the preset's, if absent")
+    parameters = segment.add_mutually_exclusive_group()
+    parameters.add_argument("--preset", choices=PRESETS, help="a whole set of parameters by one word; demo if absent")
+    parameters.add_argument("--params", type=Path, metavar="FILE", help="a params.yaml")
     segment.add_argument(
         "--mask", type=Path, metavar="PNG", help="write the mask too (255 inside); for several sentences _1, _2 ..."
     )
     segment.add_argument("--heat", action="store_true", help="draw the heat map beside the mask, if the method has one")
     segment.add_argument("--json", action="store_true", help="print what was found as JSON")
     segment.set_defaults(run=segment_photo)
+    add_init(commands)
     add_sweep(commands)
     add_store_commands(commands)
     return parser

@@ -1,10 +1,12 @@
 """Reading params.yaml: strict, typed sections, refused by name when they do not fit."""
 
+import re
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
+from pydantic_core import PydanticCustomError
 
 from refdiff.errors import ParameterError
 
@@ -23,6 +25,19 @@ class Section(BaseModel):
 
 SectionT = TypeVar("SectionT", bound=Section)
 
+_DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
+
+
+def _check_device(device: str) -> str:
+    if not _DEVICES.fullmatch(device):
+        apple = "; Apple's accelerator is not used, take cpu" if device == "mps" else ""
+        raise PydanticCustomError("device", "{reason}", {"reason": f"expected auto, cpu, cuda or cuda:N{apple}"})
+    return device
+
+
+# Every parameter `device`: auto, cpu, cuda or cuda:N.
+DeviceName = Annotated[str, AfterValidator(_check_device)]
+
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     """The whole parameter file as plain containers.
@@ -31,13 +46,26 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         ParameterError: The file is missing, is not a YAML mapping, or names rows so that runs of them share a name.
     """
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_LOADER)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ParameterError(
             f"{path}: cannot be read ({error.strerror}); expected the pipeline's parameter file; "
             "run from the project's folder"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: is not YAML ({error}); correct it") from error
+    return parse_params(text, path)
+
+
+def parse_params(text: str, path: Path) -> dict[str, Any]:
+    """The content of a parameter file; `path` is its name, for messages.
+
+    Raises:
+        ParameterError: It is not a YAML mapping, or names rows so that runs of them share a name.
+    """
+    try:
+        content = yaml.load(text, Loader=_LOADER)
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ParameterError(f"{path}: is not YAML ({reason}); correct it") from error
     if not isinstance(content, dict):
