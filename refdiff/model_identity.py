@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from refdiff.errors import ModelError
+from refdiff.paths import expand
 from refdiff.store.fingerprint import digest_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -61,7 +62,7 @@ def find_model(name: str, revision: str | None, files: Sequence[str]) -> Path:
     Raises:
         ModelError: It is not there; the message says how to get it.
     """
-    folder = Path(name).expanduser()
+    folder = expand(name)
     if folder.is_dir():
         if revision is not None:
             raise ModelError(f"model {name}: a folder has no revision, got {revision!r}; set revision: null")

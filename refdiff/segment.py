@@ -26,7 +26,7 @@ from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import ThresholdSettings
 from refdiff.recipe import Recipe, locate_models, read_recipe
 from refdiff.text.parsed import HeadWord, ParsedText
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import ParserSettings
 
 if TYPE_CHECKING:
     from refdiff.clip.embedder import ClipEmbedder
@@ -253,7 +253,7 @@ def _describe(
     return Segmentation(parsed.sentence, recipe.name, mask, heat, proposals, choice, parsed)
 
 
-def _open_parser(settings: ParseTextSettings) -> "Parser":
+def _open_parser(settings: ParserSettings) -> "Parser":
     from refdiff.text.parser import Parser
 
     return Parser(settings)

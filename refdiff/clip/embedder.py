@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +32,14 @@ class PhotoViews:
 
     local: Mapping[str, NDArray[np.float32]]
     global_view: Mapping[str, NDArray[np.float32]]
+
+
+class _Kind(NamedTuple):
+    """Crops that go through the model together: their size on whole patches, and whether positions are moved."""
+
+    height: int
+    width: int
+    moved: bool
 
 
 class ClipEmbedder:
@@ -108,28 +117,28 @@ class ClipEmbedder:
         limit, tower = self._settings.batch_tokens, self._model.tower
         ramped = apply_ramp(photo, variant)
         views = np.zeros((masks.shape[0], self.dim), dtype=np.float32)
-        waiting: dict[tuple[int, ...], list[tuple[int, NDArray[np.uint8]]]] = {}
+        waiting: dict[_Kind, list[tuple[int, NDArray[np.uint8]]]] = {}
 
-        def embed_batch(size: tuple[int, ...]) -> None:
-            batch = waiting.pop(size)
+        def embed_batch(kind: _Kind) -> None:
+            batch = waiting.pop(kind)
             pixels = self._pixels([crop for _, crop in batch])
-            views[[index for index, _ in batch]] = _unit(tower.embed_images(pixels))
+            views[[index for index, _ in batch]] = _unit(tower.embed_images(pixels, moved=kind.moved))
 
         tokens_waiting = 0
         for index, mask in iterate_masks(masks, height, width):
             crop = local_view(ramped, mask, self._crops)
-            size = crop.shape[:2]
-            waiting.setdefault(size, []).append((index, crop))
-            tokens_waiting += self._tokens_of(size)
-            if len(waiting[size]) * self._tokens_of(size) >= limit:
-                tokens_waiting -= len(waiting[size]) * self._tokens_of(size)
-                embed_batch(size)
+            kind = _Kind(*crop.pixels.shape[:2], moved=not tower.keeps_positions(crop.size))
+            waiting.setdefault(kind, []).append((index, crop.pixels))
+            tokens_waiting += self._tokens_of(kind)
+            if len(waiting[kind]) * self._tokens_of(kind) >= limit:
+                tokens_waiting -= len(waiting[kind]) * self._tokens_of(kind)
+                embed_batch(kind)
             elif tokens_waiting >= WAITING_BATCHES * limit:
                 fullest = max(waiting, key=lambda key: (len(waiting[key]) * self._tokens_of(key), key))
                 tokens_waiting -= len(waiting[fullest]) * self._tokens_of(fullest)
                 embed_batch(fullest)
-        for size in list(waiting):
-            embed_batch(size)
+        for kind in list(waiting):
+            embed_batch(kind)
         return views
 
     @torch.inference_mode()
@@ -146,12 +155,13 @@ class ClipEmbedder:
             settings.global_fit,
             settings.interpolation,
         )
-        grid = (whole.shape[0] // tower.patch_px, whole.shape[1] // tower.patch_px)
+        grid = (whole.pixels.shape[0] // tower.patch_px, whole.pixels.shape[1] // tower.patch_px)
         visible = torch.from_numpy(visible_patches(masks, size, grid)).to(self._model.device)
-        return _unit(tower.embed_masked(self._pixels([whole]), visible, settings.class_tokens))
+        pixels, moved = self._pixels([whole.pixels]), not tower.keeps_positions(whole.size)
+        return _unit(tower.embed_masked(pixels, visible, settings.class_tokens, moved=moved))
 
-    def _tokens_of(self, size: tuple[int, ...]) -> int:
-        return size[0] * size[1] // self._model.tower.patch_px**2
+    def _tokens_of(self, kind: _Kind) -> int:
+        return kind.height * kind.width // self._model.tower.patch_px**2
 
     def _pixels(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Images of one size, normalised for the model, `[batch 3 height width]`."""

@@ -1,7 +1,7 @@
 """Published benchmarks and their sizes, to compare a split with: plain data.
 
-Sources: the catalogue of TensorFlow Datasets (ref_coco) for photos and objects; numbers of sentences as papers state
-them, their sums as JierunChen/Ref-L4 counted them; Liu et al. 2023 for gRefCOCO's photos. What no source states is None.
+Sources: the catalogue of TensorFlow Datasets (ref_coco) for photos and objects; sentences as papers state them, with
+the sums that JierunChen/Ref-L4 counted; Liu et al. 2023 for gRefCOCO's photos. A number that is not known is None.
 """
 
 import re
@@ -19,7 +19,7 @@ class Benchmark:
         split: As in the annotations.
         images: Photos.
         objects: Referred objects (refs); None where the source counts otherwise.
-        sentences: Expressions; None where no source states them.
+        sentences: Expressions; None where not known.
     """
 
     name: str

@@ -25,6 +25,7 @@ from refdiff.dataset.records import DatasetRecords, MaskRecord, PhotoRecord, Ref
 from refdiff.dataset.sentences import check_sentence
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
 from refdiff.errors import DatasetError, PathOutsideError
+from refdiff.paths import expand
 
 KEYS = ("image", "sentence", "mask", "no_target", "id", "ref_id", "image_id")
 
@@ -46,7 +47,7 @@ def read_jsonl(row: SplitRow, settings: PrepareDatasetSettings, faults: FaultLog
     Raises:
         DatasetError: The file is missing; the message names those that exist.
     """
-    folder = Path(row.folder)
+    folder = expand(row.folder)
     path = folder / f"{row.split}.jsonl"
     try:
         lines = path.read_bytes().split(b"\n")
@@ -88,7 +89,7 @@ class _Reader:
             name = read_text(record, "image", where)
             image_id = read_id(record, "image_id", where) if "image_id" in record else name
             sentence = read_field(record, "sentence", where)
-            photo = join_inside(Path(self.row.images), name, self.settings.links_outside, where)
+            photo = join_inside(expand(self.row.images), name, self.settings.links_outside, where)
             masks = self._read_truth(record, where)
         except DatasetError as error:
             self.faults.add("path_outside" if isinstance(error, PathOutsideError) else "record", str(error))
@@ -123,7 +124,7 @@ class _Reader:
         if value is None:
             return None
         if isinstance(value, str):
-            value = join_inside(Path(self.row.folder), value, self.settings.links_outside, where)
+            value = join_inside(expand(self.row.folder), value, self.settings.links_outside, where)
         return (MaskRecord(where, value),)
 
     def _join_photo(self, image_id: str, path: Path, where: str) -> bool:

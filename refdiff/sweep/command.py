@@ -70,10 +70,12 @@ def run_sweep(arguments: argparse.Namespace) -> None:
         root=arguments.params.parent,
     )
     title = f"{arguments.method} on {arguments.split}, {len(points)} weightings"
-    reached = [each[result.metric] or 0.0 for each in result.metrics]
+    reached = {place: value for place, each in enumerate(result.metrics) if (value := each[result.metric]) is not None}
     files = {
         "sweep.csv": write_table(result),
-        "sweep.svg": draw_sweep(result.fields, points, reached, result.metric, title),
+        "sweep.svg": draw_sweep(
+            result.fields, [points[place] for place in reached], list(reached.values()), result.metric, title
+        ),
         "sweep.json": json.dumps(_describe(result, arguments), indent=2, allow_nan=False) + "\n",
     }
     _write(arguments.output, files)

@@ -15,7 +15,7 @@ from refdiff.text.directions import choose_direction, find_directions, released_
 from refdiff.text.head import find_root, find_subject
 from refdiff.text.language import load_language
 from refdiff.text.parsed import HeadWord, ParsedText
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import ParserSettings
 from refdiff.text.tokens import SentenceTokens
 from refdiff.text.unet_tokens import UnetTokenizer
 
@@ -38,13 +38,13 @@ class Parser:
     """Parses sentences with one spaCy pipeline and the tokenizers of a U-Net and of CLIP.
 
     Args:
-        settings: Section `parse_text`.
+        settings: Section `parse_text` and the names of the models.
 
     Raises:
         ModelError: The pipeline or a tokenizer is not on this machine.
     """
 
-    def __init__(self, settings: ParseTextSettings) -> None:
+    def __init__(self, settings: ParserSettings) -> None:
         self.settings = settings
         self._language = load_language(settings.spacy_model)
         self._unet = UnetTokenizer(settings.unet_model, settings.unet_revision)

@@ -12,7 +12,7 @@ from transformers import CLIPTokenizer
 from refdiff.errors import TextError
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.parser import Parser
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import ParserSettings
 from tests.text.conftest import FIXTURES
 
 TOKENIZER = CLIPTokenizer.from_pretrained(FIXTURES / "parity" / "sd" / "tokenizer")
@@ -126,7 +126,7 @@ def test_a_word_that_is_longer_than_the_prompt_is_cut(parser: Parser) -> None:
     check(parser.parse("ꙮ" * 100))
 
 
-def test_no_fallback_is_the_paper_to_the_letter(settings: ParseTextSettings) -> None:
+def test_no_fallback_is_the_paper_to_the_letter(settings: ParserSettings) -> None:
     literal = Parser(settings.model_copy(update={"head_fallbacks": ()}))
     parsed = literal.parse("there is a laptop under the cat")
     assert (parsed.root.text, parsed.root_fallback) == ("is", "")
