@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from refdiff import __version__
 from refdiff.command import run_command
+from refdiff.doctor.command import add_doctor
 from refdiff.errors import TextError
 from refdiff.presets.command import add_init
 from refdiff.presets.table import PRESETS, describe_presets
@@ -146,6 +147,7 @@ def _make_parser() -> argparse.ArgumentParser:
     segment.add_argument("--json", action="store_true", help="print what was found as JSON")
     segment.set_defaults(run=segment_photo)
     add_init(commands)
+    add_doctor(commands)
     add_sweep(commands)
     add_store_commands(commands)
     return parser

@@ -76,7 +76,7 @@ def find_subject(doc: Doc) -> Token:
     """The head word by the released rule: the first token whose dependency label contains ROOT or subj.
 
     Source: docs/method.md, "Head word": released code, model/segmenter.py.
-    Differs: whitespace that the parser keeps as a token is passed over.
+    Differs: whitespace that the parser keeps as a token is passed over; the parser gets lower case (`Parser`).
     """
     named = (token for token in doc if ("ROOT" in token.dep_ or "subj" in token.dep_) and not token.is_space)
     return next(named, _first_word(doc))
