@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import sys
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,8 +20,12 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Entry point of the command."""
+    run_command(_run)
+
+
+def _run() -> None:
     arguments = _make_parser().parse_args()
-    run_command(lambda: arguments.run(arguments))
+    arguments.run(arguments)
 
 
 def segment_photo(arguments: argparse.Namespace) -> None:
@@ -54,7 +57,7 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         write_picture(path, each.mask.astype("uint8") * 255)
     if arguments.json:
         content = describe(arguments.photo, arguments.output, segmenter.method, found)
-        sys.stdout.write(json.dumps(content, ensure_ascii=True, indent=2, allow_nan=False) + "\n")
+        print(json.dumps(content, ensure_ascii=True, indent=2, allow_nan=False))
         return
     for each in found:
         print(summarise(each))
