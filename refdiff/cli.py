@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from refdiff import __version__
 from refdiff.command import run_command
 from refdiff.errors import TextError
+from refdiff.paths import expand
 from refdiff.presets.command import add_init
 from refdiff.presets.table import PRESETS, describe_presets
 from refdiff.store.commands import add_store_commands
@@ -25,6 +27,9 @@ def main() -> None:
 
 def _run() -> None:
     arguments = _make_parser().parse_args()
+    for name, value in vars(arguments).items():
+        if isinstance(value, Path):
+            setattr(arguments, name, expand(value))
     arguments.run(arguments)
 
 
@@ -35,18 +40,15 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         RefdiffError: Something is refused; see the subclasses.
     """
     from refdiff.photo import read_photo
-    from refdiff.report.output import MASKS, PICTURES, check_picture_path, write_picture
+    from refdiff.report.output import write_picture
     from refdiff.report.overlay import draw_overlay, tile_overlays
     from refdiff.segment import Segmenter
 
     # All that can be refused at once is refused before a model is loaded.
     mask_paths = name_masks(arguments.mask, len(arguments.sentences)) if arguments.mask is not None else []
-    check_picture_path(arguments.output, PICTURES)
-    for path in mask_paths:
-        check_picture_path(path, MASKS)
+    _check_files(arguments, mask_paths)
     for place, sentence in enumerate(arguments.sentences, 1):
-        if not sentence.strip():
-            raise TextError(f"sentence {place}: is blank, got {sentence!r}; expected words")
+        _check_sentence(sentence, f"sentence {place}")
     preset = PRESETS[arguments.preset or "demo"]
     segmenter = Segmenter(arguments.params or preset.read(), arguments.method or preset.method)
     photo = read_photo(arguments.photo)
@@ -63,6 +65,32 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         print(summarise(each))
     for path in (arguments.output, *mask_paths):
         print(path)
+
+
+def _check_files(arguments: argparse.Namespace, mask_paths: list[Path]) -> None:
+    """See that every file can be written, and is no other that is read or written.
+
+    Raises:
+        OutputError: One cannot, or is.
+    """
+    from refdiff.report.output import MASKS, PICTURES, STANDARD_OUTPUT, check_outputs, check_picture_path
+
+    check_picture_path(arguments.output, PICTURES)
+    for path in mask_paths:
+        check_picture_path(path, MASKS)
+    check_outputs(
+        [("-o", arguments.output), *(("--mask", path) for path in mask_paths), STANDARD_OUTPUT],
+        [("the photo", arguments.photo), *([("--params", arguments.params)] if arguments.params else [])],
+    )
+
+
+def _check_sentence(sentence: str, name: str) -> None:
+    if not sentence.strip():
+        raise TextError(f"{name}: is blank, got {sentence!r}; expected words")
+    if Path(sentence).suffix and os.path.isfile(sentence):  # noqa: PTH113 whatever characters it has
+        raise TextError(
+            f"{name}: is a file, got {sentence!r}; expected words after one photo; run the command once for each photo"
+        )
 
 
 def describe(photo: Path, overlay: Path, method: str, found: "list[Segmentation]") -> dict[str, Any]:
