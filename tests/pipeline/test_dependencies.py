@@ -18,6 +18,7 @@ NEUTRAL = {
     Path("refdiff/command.py"),
     Path("refdiff/errors.py"),
     Path("refdiff/layout.py"),
+    Path("refdiff/parameter_words.py"),
     Path("refdiff/params.py"),
     Path("refdiff/paths.py"),
     Path("refdiff/whole_file.py"),
