@@ -5,11 +5,11 @@ import torch
 
 from refdiff.device import check_precision, describe_device
 from refdiff.errors import ParameterError
-from refdiff.params import DeviceName, Section, parse_section
+from refdiff.params import Device, Section, parse_section
 
 
 class _Settings(Section):
-    device: DeviceName
+    device: Device
 
 
 @pytest.mark.parametrize("name", ["auto", "cpu", "cuda", "cuda:11"])
