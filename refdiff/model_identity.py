@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
 from refdiff.errors import ModelError
+from refdiff.paths import expand
 from refdiff.store.fingerprint import digest_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -47,7 +48,7 @@ class ModelIdentity:
 def identify_model(name: str, revision: str | None, files: Sequence[str]) -> ModelIdentity:
     """Find a model and say which it is: arguments and errors are those of `find_model`."""
     folder = find_model(name, revision, files)
-    is_commit = not Path(name).expanduser().is_dir() and _COMMIT.fullmatch(folder.name)
+    is_commit = not expand(name).is_dir() and _COMMIT.fullmatch(folder.name)
     return ModelIdentity(name, folder, f"commit:{folder.name}" if is_commit else f"sha256:{digest_folder(folder)}")
 
 
@@ -62,7 +63,7 @@ def find_model(name: str, revision: str | None, files: Sequence[str]) -> Path:
     Raises:
         ModelError: It is not there; the message says how to get it.
     """
-    folder = Path(name).expanduser()
+    folder = expand(name)
     if folder.is_dir():
         if revision is not None:
             raise ModelError(f"model {name}: a folder has no revision, got {revision!r}; set revision: null")

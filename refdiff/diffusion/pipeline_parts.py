@@ -7,6 +7,7 @@ from typing import Any
 
 from refdiff.errors import ModelError
 from refdiff.model_identity import convert_command, fetch_command
+from refdiff.paths import expand
 
 # Each part's weights file without its ending.
 _STEMS = {"unet": "diffusion_pytorch_model", "vae": "diffusion_pytorch_model", "text_encoder": "model"}
@@ -42,7 +43,7 @@ class PipelineFolder:
     @property
     def is_local(self) -> bool:
         """Whether it is a folder of the user's own, and not of the hub's cache."""
-        return Path(self.name).expanduser().is_dir()
+        return expand(self.name).is_dir()
 
     @property
     def advice(self) -> str:

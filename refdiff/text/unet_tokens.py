@@ -2,13 +2,12 @@
 
 import hashlib
 from functools import cached_property
-from pathlib import Path
 
 from transformers import CLIPTokenizer
 
-from refdiff.diffusion.pipeline_parts import NEEDED_FILES
+from refdiff.diffusion.pipeline_parts import NEEDED_FILES, PipelineFolder
 from refdiff.errors import ModelError
-from refdiff.model_identity import fetch_command, find_model
+from refdiff.model_identity import find_model
 from refdiff.text.tokens import SentenceTokens
 
 WHERE = "extract_attention.model"
@@ -54,16 +53,14 @@ class UnetTokenizer:
 
 
 def _load(model: str, revision: str | None) -> CLIPTokenizer:
-    folder = find_model(model, revision, NEEDED_FILES) / "tokenizer"
+    found = PipelineFolder(model, revision, find_model(model, revision, NEEDED_FILES))
+    folder = found.path / "tokenizer"
     files = {path.name for path in folder.glob("*")}
     # Without its files from_pretrained makes an empty tokenizer and says nothing.
     if not {"vocab.json", "merges.txt"} <= files and "tokenizer.json" not in files:
-        is_local = Path(model).expanduser().is_dir()
-        fetch = f"fetch it with `{fetch_command(model, revision, NEEDED_FILES)}`"
         raise ModelError(
-            f"{WHERE}: {folder} has no tokenizer; expected vocab.json and merges.txt or "
-            f"tokenizer.json, got {sorted(files)}; "
-            f"{'give a folder in the layout of diffusers' if is_local else fetch}"
+            f"{WHERE}: {folder} has no tokenizer; expected vocab.json and merges.txt or tokenizer.json, got "
+            f"{sorted(files)}; {found.advice}"
         )
     try:
         return _checked(CLIPTokenizer.from_pretrained(folder, local_files_only=True), model)
@@ -71,7 +68,7 @@ def _load(model: str, revision: str | None) -> CLIPTokenizer:
         reason = " ".join(str(error).split())[:300]
         raise ModelError(
             f"{WHERE}: the tokenizer in {folder} cannot be read ({reason}); expected one in the layout of diffusers; "
-            "get the model again"
+            f"{found.advice}"
         ) from error
 
 

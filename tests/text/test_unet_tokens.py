@@ -72,11 +72,12 @@ def test_an_absent_model_is_refused_with_the_command_that_gets_it(
 
 
 def test_a_hub_model_without_its_tokenizer_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    snapshot = tmp_path / "models--o--n" / "snapshots" / "v1"
+    commit = "0" * 40
+    snapshot = tmp_path / "models--o--n" / "snapshots" / commit
     (snapshot / "unet").mkdir(parents=True)
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(ModelError, match=r"has no tokenizer; .*`hf download o/n --revision v1 --include"):
-        UnetTokenizer("o/n", "v1")
+    with pytest.raises(ModelError, match=r"has no tokenizer; .*`hf download o/n --revision 0+ --include"):
+        UnetTokenizer("o/n", commit)
 
 
 def test_a_home_folder_is_known_by_its_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
