@@ -15,6 +15,7 @@ from refdiff.dataset.sentences import check_sentence
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
 from refdiff.dataset.unpickle import load_plain
 from refdiff.errors import DatasetError, PathOutsideError
+from refdiff.paths import expand
 
 INSTANCES = "instances.json"
 
@@ -27,11 +28,13 @@ class RefsForm:
         stem: First part of the file name, `refs` or `grefs`.
         annotation_ids: The annotations that a ref record names; none for a sentence that means nothing in the photo.
         may_be_empty: Whether a ref without sentences is in order.
+        counts_crowds: Whether annotations of crowds belong to what a ref means.
     """
 
     stem: str
     annotation_ids: Callable[[Mapping[str, Any], str], tuple[str, ...]]
     may_be_empty: bool
+    counts_crowds: bool
 
 
 def read_refs(row: SplitRow, settings: PrepareDatasetSettings, form: RefsForm, faults: FaultLog) -> DatasetRecords:
@@ -40,14 +43,14 @@ def read_refs(row: SplitRow, settings: PrepareDatasetSettings, form: RefsForm, f
     Raises:
         DatasetError: A file cannot be read as a whole, or the split is unknown; the message names those that exist.
     """
-    folder = Path(row.folder)
+    folder = expand(row.folder)
     path = _find_refs(folder, form.stem, str(row.split_by))
     errors: list[DatasetError] = []
     content: Any = None
     instances: Instances | None = None
     try:
         content = load_plain(path) if path.suffix == ".p" else read_json(path)
-        if not isinstance(content, list):
+        if not isinstance(content, list | tuple):
             raise DatasetError(f"{path}: expected a list of refs, got {show(content)}; fetch it again")
     except DatasetError as error:
         errors.append(error)
@@ -101,10 +104,17 @@ class _SplitReader:
             found[split] += 1
             if split_holds(self.row.split, split):
                 yield record, where
+        if not found:
+            self.faults.refuse_if_any(
+                str(self.path),
+                "no record tells its split; fetch the file again, as bytes (names that end with '\\r' went through a "
+                "transfer of text)",
+            )
         if not any(split_holds(self.row.split, split) for split in found):
             there = ", ".join(f"{split} ({count} refs)" for split, count in sorted(found.items())[:20]) or "none"
+            lost = f"; {len(self.faults.faults)} records cannot be read" if self.faults.faults else ""
             raise DatasetError(
-                f"{self.path}: no split {self.row.split!r}; expected one of: {there}; correct params.yaml"
+                f"{self.path}: no split {self.row.split!r}; expected one of: {there}; correct params.yaml{lost}"
             )
 
     def _read_ref(self, record: dict[str, Any], where: str) -> RefRecord | None:
@@ -175,7 +185,7 @@ class _SplitReader:
             )
         elif f"image {image_id}" not in self.instances.ambiguous:
             try:
-                photo = self.instances.photo(image_id, Path(self.row.images), self.settings.links_outside)
+                photo = self.instances.photo(image_id, expand(self.row.images), self.settings.links_outside)
             except DatasetError as error:
                 self.faults.add("path_outside" if isinstance(error, PathOutsideError) else "record", str(error))
         if image_id in self.instances.images:
@@ -198,10 +208,19 @@ class _SplitReader:
                 whole = False
             else:
                 try:
-                    masks.append(self.instances.mask(annotation_id, image_id))
+                    if self.form.counts_crowds or not self.instances.is_crowd(annotation_id):
+                        masks.append(self.instances.mask(annotation_id, image_id))
+                    else:
+                        self.faults.remark("crowd", f"{where}: annotation {annotation_id} is a crowd; it is left out")
                 except DatasetError as error:
                     whole = False
                     self.faults.add("record", str(error))
+        if whole and annotation_ids and not masks:
+            whole = False
+            self.faults.add(
+                "mask",
+                f"{where}: all its annotations are crowds, which are left out; expected an object; correct the ref",
+            )
         return tuple(masks) if whole else None
 
 

@@ -112,7 +112,7 @@ def test_masks_of_turned_photos_go_by_their_size(folder: MiniFolder) -> None:
         (LINE | {"masks": []}, "line 1: unknown key 'masks'; expected image, sentence, mask"),
         (LINE | {"id": 1.5}, "line 1: id is 1.5; expected a whole number or a text"),
         (LINE | {"mask": []}, "line 1: segmentation is empty"),
-        (LINE | {"mask": [[1, 1, 1, 1, 1, 1]]}, "line 1: the mask has no pixels"),
+        (LINE | {"mask": [[2, 2, 2, 2, 2, 2]]}, "line 1: the mask has no pixels"),
         (
             LINE | {"mask": {"size": [5, 5], "counts": [25]}},
             "line 1: run-length code: photo is 12 x 16 .*expected 5 x 5",
