@@ -112,12 +112,12 @@ class PipelineFolder:
         plain = [other for other in others if other.endswith(".safetensors")]
         if plain:
             variant = plain[0].removesuffix(".safetensors").partition(".")[2]
-            what, option = f"weights of the variant {variant} are", f"variant={json.dumps(variant)}"
+            what, option = f"weights of the variant {variant} are", f", variant={json.dumps(variant)}"
         else:
-            what, option = "pickled weights are", "use_safetensors=False"
+            what, option = "pickled weights are", ""
         revision = "" if self.revision is None else f", revision={json.dumps(self.revision)}"
         target = f"models/{Path(self.name).name}-plain"
-        opening = f"from_pretrained({json.dumps(self.name)}, {option}{revision}, safety_checker=None)"
+        opening = f"from_pretrained({json.dumps(str(expand(self.name)))}{option}{revision}, safety_checker=None)"
         fetch = "" if self.is_local else f"{self.advice}, or, where the repository has no others, "
         return (
             f"only {what} there ({', '.join(others)}); expected plain safetensors weights; {fetch}convert "
