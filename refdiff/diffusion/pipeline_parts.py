@@ -83,9 +83,10 @@ class PipelineFolder:
         if missing:
             said = f"model {self.name}: has no {', no '.join(missing)}"
             others = [other for part in _STEMS for other in self._list_others(part) if not found[part][0].is_file()]
+            unfound = sum(not file.is_file() for files in found.values() for file in files)
             if not others:
                 raise ModelError(f"{said}; expected a diffusers pipeline with safetensors weights; {self.advice}")
-            raise ModelError(f"{said}; {self._describe_others(others)}")
+            raise ModelError(f"{said}; {self._describe_others(others, len(missing) == unfound)}")
         return found
 
     def _list_weights(self, part: str) -> tuple[Path, ...]:
@@ -107,7 +108,7 @@ class PipelineFolder:
         files = sorted(path.name for path in (self.path / part).glob("*model*"))
         return [f"{part}/{name}" for name in files if name.endswith((".safetensors", ".bin"))]
 
-    def _describe_others(self, others: list[str]) -> str:
+    def _describe_others(self, others: list[str], is_else_whole: bool) -> str:
         """What weights of other kinds are, and how they become those that are read."""
         plain = [other for other in others if other.endswith(".safetensors")]
         if plain:
@@ -118,7 +119,8 @@ class PipelineFolder:
         revision = "" if self.revision is None else f", revision={json.dumps(self.revision)}"
         target = f"models/{Path(self.name).name}-plain"
         opening = f"from_pretrained({json.dumps(str(expand(self.name)))}{option}{revision}, safety_checker=None)"
-        fetch = "" if self.is_local else f"{self.advice}, or, where the repository has no others, "
+        first = "" if is_else_whole else f"{self.advice}, then "
+        fetch = first if self.is_local else f"{self.advice}, or, where the repository has no others, "
         return (
             f"only {what} there ({', '.join(others)}); expected plain safetensors weights; {fetch}convert "
             f"them with `{convert_command(opening, target)}` and name {target}"

@@ -239,6 +239,14 @@ def test_weights_of_another_kind_are_said_and_how_they_are_converted(
     assert inspect_pipeline("models/other-plain", None).files
 
 
+def test_what_else_is_missing_comes_before_a_conversion(copy: Path):
+    weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_suffix(".fp16.safetensors"))
+    (copy / "vae" / "config.json").unlink()
+    with pytest.raises(ModelError, match=r"has no vae/config.*complete the folder, then convert them"):
+        inspect_pipeline(str(copy), None)
+
+
 def test_a_folder_around_a_pipeline_and_a_single_file(copy: Path, tmp_path: Path):
     with pytest.raises(ModelError, match=r"has no model_index\.json; .*/sd is one: name that"):
         inspect_pipeline(str(tmp_path), None)
