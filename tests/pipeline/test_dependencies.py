@@ -19,6 +19,7 @@ NEUTRAL = {
     Path("refdiff/errors.py"),
     Path("refdiff/file_kind.py"),
     Path("refdiff/layout.py"),
+    Path("refdiff/parameter_words.py"),
     Path("refdiff/params.py"),
     Path("refdiff/paths.py"),
     Path("refdiff/whole_file.py"),
