@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from refdiff.checking.sections import Project, read_project
+from refdiff.checking.sections import TABLES, Project, read_project
 from refdiff.checking.together import find_conflicts
 from refdiff.errors import ParameterError, ParametersError
 from refdiff.params import PARAMS_FILE
@@ -16,7 +16,9 @@ def list_problems(params: Mapping[str, Any]) -> tuple[Project, list[str]]:
         params: Content of params.yaml.
     """
     project, problems = read_project(params)
-    return project, problems + list(find_conflicts(project))
+    if project.names.keys() == TABLES.keys():
+        problems += find_conflicts(project)
+    return project, problems
 
 
 def check_project(params: Mapping[str, Any]) -> Project:

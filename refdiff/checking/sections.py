@@ -45,7 +45,7 @@ def _source_row(rows: SourceRows[Any], row: object, where: str) -> Validated:
 
 
 # Sections of rows that people name.
-_TABLES: Mapping[str, Callable[[object, str], Validated]] = {
+TABLES: Mapping[str, Callable[[object, str], Validated]] = {
     "splits": partial(validate, SplitRow),
     "captures": partial(validate, CaptureSettings),
     "readouts": partial(validate, ReadoutSettings),
@@ -69,7 +69,7 @@ class Project:
     """What fits of params.yaml.
 
     Attributes:
-        names: Names of all rows by table, of those that do not fit too.
+        names: Names of all rows by table, of those that do not fit too; a table that is none is left out.
         rows: Typed rows by table and name.
         sections: Typed sections by name.
     """
@@ -85,7 +85,7 @@ def read_project(params: Mapping[str, Any]) -> tuple[Project, list[str]]:
     Args:
         params: Content of params.yaml.
     """
-    known = (*_SECTIONS, *_TABLES)
+    known = (*_SECTIONS, *TABLES)
     problems = [
         f"{name}: unknown section{did_you_mean(name, known) or '; remove it or correct the name'}"
         for name in params
@@ -98,9 +98,9 @@ def read_project(params: Mapping[str, Any]) -> tuple[Project, list[str]]:
         problems += faults
         if found is not None:
             sections[name] = found
-    rows: dict[str, dict[str, Section]] = {name: {} for name in _TABLES}
-    names: dict[str, tuple[str, ...]] = {name: () for name in _TABLES}
-    for table in _TABLES.keys() & params.keys():
+    rows: dict[str, dict[str, Section]] = {name: {} for name in TABLES}
+    names: dict[str, tuple[str, ...]] = {}
+    for table in TABLES.keys() & params.keys():
         content = params[table]
         if not isinstance(content, dict) or not (content or table in _MAY_BE_EMPTY):
             problems.append(f"{table}: expected at least one named row, got {content!r}; add one")
@@ -108,7 +108,7 @@ def read_project(params: Mapping[str, Any]) -> tuple[Project, list[str]]:
         names[table] = tuple(str(name) for name in content)
         for name, row in content.items():
             named = _describe_name(table, name)
-            found, faults = _TABLES[table](row, f"{table}.{name}")
+            found, faults = TABLES[table](row, f"{table}.{name}")
             problems += [*named, *faults]
             if found is not None:
                 rows[table][str(name)] = found
