@@ -25,7 +25,7 @@ class Section(BaseModel):
 
 SectionT = TypeVar("SectionT", bound=Section)
 
-Device = Annotated[str, in_form(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N")]
+Device = Annotated[str, in_form(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N (Apple's accelerator is not used)")]
 """Where a model runs: `auto` is an accelerator if there is one."""
 
 
@@ -36,13 +36,26 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
         ParameterError: The file is missing, is not a YAML mapping, or names rows so that runs of them share a name.
     """
     try:
-        content = _load_yaml(path)
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise ParameterError(
             f"{path}: cannot be read ({error.strerror}); expected the pipeline's parameter file; "
             "run from the project's folder"
         ) from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
+        raise ParameterError(f"{path}: is not YAML ({error}); correct it") from error
+    return parse_params(text, path)
+
+
+def parse_params(text: str, path: Path) -> dict[str, Any]:
+    """The content of a parameter file; `path` is its name, for messages.
+
+    Raises:
+        ParameterError: It is not a YAML mapping, or names rows so that runs of them share a name.
+    """
+    try:
+        content = _load_yaml(text, path)
+    except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ParameterError(f"{path}: is not YAML ({reason}); correct it") from error
     if not isinstance(content, dict):
@@ -52,8 +65,8 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
     return content
 
 
-def _load_yaml(path: Path) -> object:
-    loader = _Loader(path.read_text(encoding="utf-8"))
+def _load_yaml(text: str, path: Path) -> object:
+    loader = _Loader(text)
     try:
         node = loader.get_single_node()
         if node is None:

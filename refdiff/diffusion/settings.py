@@ -83,7 +83,7 @@ class CaptureSettings(Section):
         self_layers: Dotted names of self-attention layers kept, once per image, from the denoising of the
             negative prompt alone.
 
-    Source: method.md, generative score 1 to 3.
+    Source: docs/method.md, "Canvas", "Noise" and "Cross-attention".
     """
 
     schedule: Annotated[SingleSchedule | Img2ImgSchedule, Field(discriminator="kind")]

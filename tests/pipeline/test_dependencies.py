@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 NEUTRAL = {
     Path("refdiff/command.py"),
     Path("refdiff/errors.py"),
+    Path("refdiff/file_kind.py"),
     Path("refdiff/layout.py"),
     Path("refdiff/parameter_words.py"),
     Path("refdiff/params.py"),
