@@ -2,14 +2,18 @@
 
 import argparse
 import json
-import sys
+import os
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from refdiff import __version__
 from refdiff.command import run_command
+from refdiff.doctor.command import add_doctor
 from refdiff.errors import TextError
+from refdiff.paths import expand
+from refdiff.presets.command import add_init
+from refdiff.presets.table import PRESETS, describe_presets
 from refdiff.store.commands import add_store_commands
 from refdiff.sweep.command import add_sweep
 
@@ -19,8 +23,15 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Entry point of the command."""
+    run_command(_run)
+
+
+def _run() -> None:
     arguments = _make_parser().parse_args()
-    run_command(lambda: arguments.run(arguments))
+    for name, value in vars(arguments).items():
+        if isinstance(value, Path):
+            setattr(arguments, name, expand(value))
+    arguments.run(arguments)
 
 
 def segment_photo(arguments: argparse.Namespace) -> None:
@@ -30,21 +41,17 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         RefdiffError: Something is refused; see the subclasses.
     """
     from refdiff.photo import read_photo
-    from refdiff.report.output import MASKS, PICTURES, check_picture_path, write_picture
+    from refdiff.report.output import write_picture
     from refdiff.report.overlay import draw_overlay, tile_overlays
     from refdiff.segment import Segmenter
 
     # All that can be refused at once is refused before a model is loaded.
     mask_paths = name_masks(arguments.mask, len(arguments.sentences)) if arguments.mask is not None else []
-    check_picture_path(arguments.output, PICTURES)
-    for path in mask_paths:
-        check_picture_path(path, MASKS)
+    _check_files(arguments, mask_paths)
     for place, sentence in enumerate(arguments.sentences, 1):
-        if not sentence.strip():
-            raise TextError(f"sentence {place}: is blank, got {sentence!r}; expected words")
-    segmenter = (
-        Segmenter(arguments.params) if arguments.method is None else Segmenter(arguments.params, arguments.method)
-    )
+        _check_sentence(sentence, f"sentence {place}")
+    preset = PRESETS[arguments.preset or "demo"]
+    segmenter = Segmenter(arguments.params or preset.read(), arguments.method or preset.method)
     photo = read_photo(arguments.photo)
     found = segmenter.segment(photo, arguments.sentences)
     overlays = [draw_overlay(photo, each.mask, each.sentence, each.heat if arguments.heat else None) for each in found]
@@ -53,12 +60,38 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         write_picture(path, each.mask.astype("uint8") * 255)
     if arguments.json:
         content = describe(arguments.photo, arguments.output, segmenter.method, found)
-        sys.stdout.write(json.dumps(content, ensure_ascii=True, indent=2, allow_nan=False) + "\n")
+        print(json.dumps(content, ensure_ascii=True, indent=2, allow_nan=False))
         return
     for each in found:
         print(summarise(each))
     for path in (arguments.output, *mask_paths):
         print(path)
+
+
+def _check_files(arguments: argparse.Namespace, mask_paths: list[Path]) -> None:
+    """See that every file can be written, and is no other that is read or written.
+
+    Raises:
+        OutputError: One cannot, or is.
+    """
+    from refdiff.report.output import MASKS, PICTURES, STANDARD_OUTPUT, check_outputs, check_picture_path
+
+    check_picture_path(arguments.output, PICTURES)
+    for path in mask_paths:
+        check_picture_path(path, MASKS)
+    check_outputs(
+        [("-o", arguments.output), *(("--mask", path) for path in mask_paths), STANDARD_OUTPUT],
+        [("the photo", arguments.photo), *([("--params", arguments.params)] if arguments.params else [])],
+    )
+
+
+def _check_sentence(sentence: str, name: str) -> None:
+    if not sentence.strip():
+        raise TextError(f"{name}: is blank, got {sentence!r}; expected words")
+    if Path(sentence).suffix and os.path.isfile(sentence):  # noqa: PTH113 whatever characters it has
+        raise TextError(
+            f"{name}: is a file, got {sentence!r}; expected words after one photo; run the command once for each photo"
+        )
 
 
 def describe(photo: Path, overlay: Path, method: str, found: "list[Segmentation]") -> dict[str, Any]:
@@ -128,20 +161,24 @@ def _make_parser() -> argparse.ArgumentParser:
     segment = commands.add_parser(
         "segment",
         help="draw what sentences mean on a photo",
-        description="Draw what sentences mean on a photo. Without --params the demo's miniature models are used: they "
-        "know drawn shapes, and cannot understand photos.",
+        description="Draw what sentences mean on a photo. Without --preset or --params the demo's miniature models are "
+        f"used: they know drawn shapes, and cannot understand photos. Presets are {describe_presets()}.",
     )
     segment.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
     segment.add_argument("sentences", nargs="+", metavar="SENTENCE", help='such as "the dog on the left"')
     segment.add_argument("-o", "--output", type=Path, required=True, metavar="OVERLAY", help="picture that is written")
-    segment.add_argument("--method", metavar="NAME", help="a row of methods in the parameters; ref-diff-plus if absent")
-    segment.add_argument("--params", type=Path, metavar="FILE", help="a params.yaml; the demo's if absent")
+    segment.add_argument("--method", metavar="NAME", help="a row of methods; ref-diff-plus, or the preset's, if absent")
+    parameters = segment.add_mutually_exclusive_group()
+    parameters.add_argument("--preset", choices=PRESETS, help="a whole set of parameters by one word; demo if absent")
+    parameters.add_argument("--params", type=Path, metavar="FILE", help="a params.yaml")
     segment.add_argument(
         "--mask", type=Path, metavar="PNG", help="write the mask too (255 inside); for several sentences _1, _2 ..."
     )
     segment.add_argument("--heat", action="store_true", help="draw the heat map beside the mask, if the method has one")
     segment.add_argument("--json", action="store_true", help="print what was found as JSON")
     segment.set_defaults(run=segment_photo)
+    add_init(commands)
+    add_doctor(commands)
     add_sweep(commands)
     add_store_commands(commands)
     return parser

@@ -1,8 +1,8 @@
-"""Where networks run."""
+"""Where networks run, and in which precision."""
 
 from typing import TYPE_CHECKING
 
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, ParameterError
 
 if TYPE_CHECKING:
     import torch
@@ -22,3 +22,30 @@ def choose_device(device: str) -> "torch.device":
     if chosen.type == "cuda" and (chosen.index or 0) >= torch.cuda.device_count():
         raise ModelError(f"device {device}: not there, {torch.cuda.device_count()} CUDA devices found; use auto or cpu")
     return chosen
+
+
+def check_precision(device: "torch.device", dtype: str, where: str) -> None:
+    """See that a network can run in a precision on a device.
+
+    Args:
+        device: What `choose_device` gave.
+        dtype: `float32`, `float16` or `bfloat16`.
+        where: The parameter that has it, for the message.
+
+    Raises:
+        ParameterError: It is float16 on a CPU, which computes it many times slower than either other one.
+    """
+    if device.type == "cpu" and dtype == "float16":
+        raise ParameterError(
+            f"{where}: a CPU takes hours for float16; expected bfloat16 or float32 on a CPU, got float16; "
+            "set one of them, or a device that is an accelerator"
+        )
+
+
+def describe_device(device: "torch.device", dtype: str) -> str:
+    """Where a network runs, for a line at the start of a stage: `cpu (2 threads), float32`."""
+    import torch
+
+    if device.type == "cuda":
+        return f"{device} ({torch.cuda.get_device_name(device)}), {dtype}"
+    return f"{device} ({torch.get_num_threads()} threads), {dtype}"

@@ -21,7 +21,7 @@ class RefdiffError(Exception):
     """
 
     def __str__(self) -> str:
-        return _escape(super().__str__())
+        return escape(super().__str__())
 
 
 class ParameterError(RefdiffError, ValueError):
@@ -47,7 +47,7 @@ class _ListError(RefdiffError):
         super().__init__("\n".join(self._lines))
 
     def __str__(self) -> str:
-        return "\n".join(_escape(line) for line in self._lines)
+        return "\n".join(escape(line) for line in self._lines)
 
 
 class DatasetFaultsError(_ListError, DatasetError):
@@ -141,7 +141,7 @@ class ArtifactMissingError(StoreError, FileNotFoundError):
 
     def __str__(self) -> str:
         """The message alone: FileNotFoundError would format it as an errno."""
-        return _escape(str(self.args[0]))
+        return escape(str(self.args[0]))
 
 
 @contextmanager
@@ -171,5 +171,6 @@ def is_absent(error: OSError) -> bool:
     return error.errno in _ABSENT
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A text on one line: characters that are not printable are escaped."""
     return text if text.isprintable() else "".join(char if char.isprintable() else f"{char!a}"[1:-1] for char in text)

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ValidationError
 from refdiff.errors import ArtifactMissingError, RefdiffError, StoreMismatchError, translate_read_errors
 
 
-def read_record(path: Path, model: type[BaseModel]) -> dict[str, Any]:
+def read_record(path: Path, model: type[BaseModel]) -> Any:
     """The content of a JSON file that a stage wrote, as plain containers.
 
     Args:

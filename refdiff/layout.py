@@ -54,5 +54,8 @@ class SplitLayout:
     def metrics(self, method: str) -> Path:
         return self.root / REPORTS / self.split / method / "metrics.json"
 
+    def details(self, method: str) -> Path:
+        return self.root / REPORTS / self.split / method / "details.json"
+
     def curves(self, method: str) -> Path:
         return self.root / REPORTS / self.split / method / "curves.json"

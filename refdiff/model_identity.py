@@ -4,13 +4,25 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
 from refdiff.errors import ModelError
+from refdiff.paths import expand
 from refdiff.store.fingerprint import digest_folder
 
-_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)(?:/(?:tree|blob)/([^/?#]+))?.*"
+)
+_ONE_FILE = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
+# Repositories that their owners took from the hub, and who has the same files.
+_MOVED = {
+    "runwayml/stable-diffusion-v1-5": "stable-diffusion-v1-5/stable-diffusion-v1-5",
+    **{
+        f"stabilityai/stable-diffusion-{version}": f"sd2-community/stable-diffusion-{version}"
+        for version in ("2", "2-base", "2-1", "2-1-base")
+    },
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +45,14 @@ class ModelIdentity:
 
 
 def identify_model(name: str, revision: str | None, files: Sequence[str]) -> ModelIdentity:
-    """Find a model and say which it is.
+    """Find a model and say which it is: arguments and errors are those of `find_model`."""
+    folder = find_model(name, revision, files)
+    is_commit = not Path(name).expanduser().is_dir() and _COMMIT.fullmatch(folder.name)
+    return ModelIdentity(name, folder, f"commit:{folder.name}" if is_commit else f"sha256:{digest_folder(folder)}")
+
+
+def find_model(name: str, revision: str | None, files: Sequence[str]) -> Path:
+    """The folder of a model; nothing in it is read.
 
     Args:
         name: A folder, or a hub id (`owner/name`) that was fetched before.
@@ -43,17 +62,21 @@ def identify_model(name: str, revision: str | None, files: Sequence[str]) -> Mod
     Raises:
         ModelError: It is not there; the message says how to get it.
     """
-    folder = Path(name).expanduser()
+    folder = expand(name)
     if folder.is_dir():
         if revision is not None:
             raise ModelError(f"model {name}: a folder has no revision, got {revision!r}; set revision: null")
-        return ModelIdentity(name, folder, f"sha256:{digest_folder(folder)}")
-    if not _HUB_ID.fullmatch(name):
-        raise ModelError(
-            f"model {name}: no such folder; expected a folder of this machine or a hub id such as owner/name; "
-            "correct extract_attention.model or whichever parameter names it"
-        )
-    return _identify_snapshot(name, revision, files)
+        return folder
+    _refuse_other_names(name, folder)
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, revision=revision, local_files_only=True))
+    except HFValidationError as error:
+        raise _no_such_folder(name) from error
+    except (LocalEntryNotFoundError, HfHubHTTPError, FileNotFoundError) as error:
+        raise _not_fetched(name, revision, files) from error
 
 
 def fetch_command(name: str, revision: str | None, files: Sequence[str]) -> str:
@@ -66,17 +89,52 @@ def fetch_command(name: str, revision: str | None, files: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def _identify_snapshot(name: str, revision: str | None, files: Sequence[str]) -> ModelIdentity:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-
-    try:
-        folder = Path(snapshot_download(name, revision=revision, local_files_only=True))
-    except (LocalEntryNotFoundError, HFValidationError, HfHubHTTPError, FileNotFoundError) as error:
+def _refuse_other_names(name: str, path: Path) -> None:
+    """Refuse what is neither a folder nor a hub id, with what was probably meant."""
+    if address := _ADDRESS.fullmatch(name):
+        revision = f" and revision: {address[2]}" if address[2] not in (None, "main") else ""
         raise ModelError(
-            f"model {name}: neither a folder nor in the hub's cache on this machine; "
-            f"fetch it with `{fetch_command(name, revision, files)}`"
-        ) from error
-    if not _COMMIT.fullmatch(folder.name):
-        return ModelIdentity(name, folder, f"sha256:{digest_folder(folder)}")
-    return ModelIdentity(name, folder, f"commit:{folder.name}")
+            f"model {name}: is an address; expected a folder or a hub id; write its owner and name, "
+            f"{address[1]}{revision}"
+        )
+    if path.is_file() or name.lower().endswith(_ONE_FILE):
+        there = "is one file" if path.is_file() else "no such file, and one file is no model"
+        raise ModelError(
+            f"model {name}: {there}; expected a folder with configuration and weights, or a hub id such as "
+            'owner/name; a Stable Diffusion in one file becomes a folder by `python -c "from diffusers import '
+            f"StableDiffusionPipeline as P; P.from_single_file({name!r}).save_pretrained('models/sd')\"`"
+        )
+    if "\\" in name:
+        raise ModelError(
+            f"model {name}: no such folder; expected a path with /, such as {PureWindowsPath(name).as_posix()}, or a "
+            "hub id such as owner/name; correct it"
+        )
+    if name.startswith((".", "/", "~")) or name.count("/") > 1:
+        raise _no_such_folder(name)
+
+
+def _no_such_folder(name: str) -> ModelError:
+    return ModelError(
+        f"model {name}: no such folder; expected a folder of this machine or a hub id such as owner/name; "
+        "correct extract_attention.model or whichever parameter names it"
+    )
+
+
+def _not_fetched(name: str, revision: str | None, files: Sequence[str]) -> ModelError:
+    owner, slash, _ = name.partition("/")
+    if not slash:
+        return _no_such_folder(name)
+    there = "neither a folder nor in the hub's cache on this machine"
+    if revision is not None:
+        there += f" (revision {revision})"
+    if Path(owner).is_dir():
+        there += f"; folder {owner} is here and has no such folder in it: correct the name"
+        return ModelError(f"model {name}: {there}, or, if it is a hub id, {_fetch(name, revision, files)}")
+    moved = _MOVED.get(name)
+    if moved:
+        there += f", and its owner took it from the hub; {moved} has the same files: name that"
+    return ModelError(f"model {name}: {there}; {_fetch(moved or name, revision, files)}")
+
+
+def _fetch(name: str, revision: str | None, files: Sequence[str]) -> str:
+    return f"fetch it with `{fetch_command(name, revision, files)}`"

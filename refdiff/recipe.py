@@ -11,6 +11,7 @@ from refdiff.errors import ParameterError
 from refdiff.fusion.settings import MethodSettings, check_source
 from refdiff.heat.readout import ReadoutSettings
 from refdiff.params import find, parse_section
+from refdiff.paths import LOCAL_CLIP, expand
 from refdiff.proposals.settings import (
     HEAT_SOURCES,
     PHOTO_SOURCES,
@@ -18,9 +19,7 @@ from refdiff.proposals.settings import (
     ProposeMasksSettings,
     ThresholdSettings,
 )
-from refdiff.text.settings import ParseTextSettings
-
-LOCAL_CLIP = "local-dir:"
+from refdiff.text.settings import ParserSettings, read_parser_settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,7 @@ class Recipe:
 
     name: str
     method: MethodSettings
-    text: ParseTextSettings
+    text: ParserSettings
     readouts: Mapping[str, ReadoutSettings]
     captures: Mapping[str, CaptureSettings]
     extraction: ExtractAttentionSettings | None
@@ -74,7 +73,7 @@ def read_recipe(params: dict[str, Any], name: str) -> Recipe:
     return Recipe(
         name=name,
         method=method,
-        text=_read(ParseTextSettings, params, "parse_text"),
+        text=read_parser_settings(params),
         readouts=readouts,
         captures=captures,
         extraction=_read(ExtractAttentionSettings, params, "extract_attention") if readouts else None,
@@ -95,8 +94,6 @@ def locate_models(params: dict[str, Any], base: Path) -> dict[str, Any]:
     """
     places = {
         ("extract_attention", "model"): "",
-        ("parse_text", "unet_model"): "",
-        ("parse_text", "clip_model"): LOCAL_CLIP,
         ("embed_clip", "model"): LOCAL_CLIP,
     }
     located = dict(params)
@@ -116,7 +113,7 @@ def locate_models(params: dict[str, Any], base: Path) -> dict[str, Any]:
 
 
 def _locate(name: str, prefix: str, base: Path) -> str:
-    folder = base / name.removeprefix(prefix)
+    folder = base / expand(name.removeprefix(prefix))
     if not name.startswith(prefix) or not name.removeprefix(prefix) or not folder.is_dir():
         return name
     return f"{prefix}{folder}"

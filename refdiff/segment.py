@@ -21,19 +21,17 @@ from refdiff.heat.readout import head_rule, token_positions
 from refdiff.masks.rle import decode_mask
 from refdiff.params import Section, read_params
 from refdiff.photo import read_photo
+from refdiff.presets.table import PRESETS
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import ThresholdSettings
 from refdiff.recipe import Recipe, locate_models, read_recipe
 from refdiff.text.parsed import HeadWord, ParsedText
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import ParserSettings
 
 if TYPE_CHECKING:
     from refdiff.clip.embedder import ClipEmbedder
     from refdiff.diffusion.extractor import AttentionExtractor
     from refdiff.text.parser import Parser
-
-DEMO_PARAMS = Path(__file__).parent / "demo" / "params.yaml"
-"""The parameters of the demo, with the models that are part of the package."""
 
 DEFAULT_METHOD = "ref-diff-plus"
 PHOTO_ID = "photo"
@@ -179,7 +177,7 @@ class Segmenter:
             for each, cross in zip(parsed, maps[readout.capture], strict=True):
                 head = each.head(head_rule(readout))
                 positions = token_positions(readout, head.unet_first, head.unet_last, each.unet_tokens)
-                heats[name].append(heat_map(cross, positions, readout, frame))
+                heats[name].append(heat_map(cross, positions, readout, frame, repr(each.sentence)))
         return heats
 
     def _propose(
@@ -229,7 +227,7 @@ def _load_params(params: Path | dict[str, Any] | None) -> dict[str, Any]:
     if isinstance(params, dict):
         return params
     if params is None:
-        return locate_models(read_params(DEMO_PARAMS), Path(__file__).parents[1])
+        return PRESETS["demo"].read()
     return locate_models(read_params(params), params.resolve().parent)
 
 
@@ -255,7 +253,7 @@ def _describe(
     return Segmentation(parsed.sentence, recipe.name, mask, heat, proposals, choice, parsed)
 
 
-def _open_parser(settings: ParseTextSettings) -> "Parser":
+def _open_parser(settings: ParserSettings) -> "Parser":
     from refdiff.text.parser import Parser
 
     return Parser(settings)

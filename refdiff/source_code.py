@@ -3,14 +3,20 @@
 A stage that keeps results for later runs names them by a digest of the code that made them. That code is what the
 module with the stage's computing imports, directly or through others, but for files that are known to be neutral. So a
 new module counts from the moment that it is imported, and nobody has to remember a list; what is left out is a list,
-with a reason for each entry.
+with a reason for each entry. Of a file count its tokens: an edit of comments, docstrings or blank lines, or another
+wrapping inside brackets, leaves the digest as it is.
 """
 
 import ast
+import io
+import tokenize
+from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from tokenize import TokenInfo
 
-from refdiff.store.fingerprint import digest_files
+from refdiff.store.fingerprint import digest_bytes, digest_facts
 
 PACKAGE = Path(__file__).parent
 
@@ -27,10 +33,12 @@ NEUTRAL = frozenset(
         "errors.py",
         "file_kind.py",
         "layout.py",
+        "paths.py",
         "whole_file.py",
         # This file: what it finds is in the digest, and whatever it stops finding changes it.
         "source_code.py",
         # Readers, of parameters and of tables: every value that they hand on is itself in the digests.
+        "parameter_words.py",
         "params.py",
         "parquet.py",
         "json_record.py",
@@ -68,8 +76,50 @@ class StageCode:
         return sorted(file for file in self.imported() if not is_below(file, self.neutral))
 
     def digest(self) -> str:
-        """SHA-256 over names and contents of `files`."""
-        return digest_files((PACKAGE / file for file in self.files()), PACKAGE)
+        """SHA-256 over names of `files` and their tokens; the same for every version of Python."""
+        return digest_facts(
+            {file: _digest_tokens((PACKAGE / file).read_text(encoding="utf-8")) for file in self.files()}
+        )
+
+
+@cache
+def _digest_tokens(source: str) -> str:
+    """SHA-256 of a source's tokens and indentation, without comments and without strings that are whole statements."""
+    kept: list[str] = []
+    statement: list[TokenInfo] = []
+    for token in _whole_strings(source):
+        if token.type in (tokenize.INDENT, tokenize.DEDENT):
+            kept.append(tokenize.tok_name[token.type])
+        elif token.type not in (tokenize.COMMENT, tokenize.NL, tokenize.ENDMARKER):
+            statement.append(token)
+        if token.type == tokenize.NEWLINE:
+            if any(each.type not in (tokenize.STRING, tokenize.NEWLINE) for each in statement):
+                kept += (each.string.strip("\n") for each in statement)
+            statement = []
+    return digest_bytes("\0".join(kept).encode())
+
+
+def _whole_strings(source: str) -> Iterator[TokenInfo]:
+    """Tokens, of which a string with expressions in it is one, of a type of its own, as it stands in the source.
+
+    Python 3.12 and later take such strings apart; 3.11 gives them as plain strings.
+    """
+    lines = io.StringIO(source).readlines()
+    opened: list[TokenInfo] = []
+    for token in tokenize.generate_tokens(iter(lines).__next__):
+        name = tokenize.tok_name[token.type]
+        if name in ("FSTRING_START", "TSTRING_START"):
+            opened.append(token)
+        if opened and name in ("FSTRING_END", "TSTRING_END"):
+            first = opened.pop()
+            if not opened:
+                (top, left), (bottom, right) = first.start, token.end
+                text = "".join(lines[top - 1 : bottom])
+                text = text[left : len(text) - len(lines[bottom - 1]) + right]
+                yield TokenInfo(tokenize.OP, text, first.start, token.end, first.line)
+        elif not opened:
+            expressions = token.type == tokenize.STRING and "f" in token.string.split(token.string[-1], 1)[0].lower()
+            yield token._replace(type=tokenize.OP) if expressions else token
 
 
 def is_below(file: str, names: frozenset[str]) -> bool:

@@ -51,10 +51,11 @@ def main() -> None:
         method=method,
         settings=settings,
     )
-    names = {"split": arguments.split, "method": arguments.method}
     path = layout.metrics(arguments.method)
-    _write_json(path, {**names, **result.metrics, "provenance": provenance})
-    _write_json(layout.curves(arguments.method), {**names, **result.curves, "provenance": provenance})
+    names = {"split": arguments.split, "method": arguments.method}
+    _write_json(path, result.metrics)
+    _write_json(layout.details(arguments.method), {**names, **result.details, "provenance": provenance})
+    _write_json(layout.curves(arguments.method), result.curves)
     print(f"{path}: metrics of {result.metrics['n_evaluated']} expressions")
 
 
@@ -67,7 +68,7 @@ def _check_origin(predictions: Path, method: dict[str, Any]) -> None:
         )
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
+def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with replacing(path) as partial:
         partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")

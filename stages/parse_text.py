@@ -9,9 +9,9 @@ from rich.progress import track
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params, read_section
+from refdiff.params import find, read_params
 from refdiff.provenance import describe_run
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import read_parser_settings
 from refdiff.text.tables import write_text
 
 
@@ -19,8 +19,9 @@ def main() -> None:
     arguments = argparse.ArgumentParser(prog="python -m stages.parse_text", description=__doc__)
     arguments.add_argument("split", help="name of a split in params.yaml")
     split: str = arguments.parse_args().split
-    find(read_params(), f"splits.{split}")
-    settings = read_section(ParseTextSettings, "parse_text")
+    params = read_params()
+    find(params, f"splits.{split}")
+    settings = read_parser_settings(params)
     layout = SplitLayout(split)
     expressions = read_dataset(layout.dataset).expressions
     from refdiff.text.parser import (

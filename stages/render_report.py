@@ -35,7 +35,7 @@ def main() -> None:
         )
     page = render_page(report).encode("utf-8", errors="replace")
     write_whole(PAGE, page)
-    print_table(results)
+    print_table(results, {name: row.get("benchmark") for name, row in rows.splits.items()})
     print(f"{PAGE}: {len(page) / 1e6:.1f} MB, open it in a browser")
 
 

@@ -34,9 +34,9 @@ def test_a_heat_source_may_have_a_readout_of_its_own(params: dict[str, Any]) -> 
 
 
 def test_sections_that_a_method_does_not_need_may_be_wrong(params: dict[str, Any]) -> None:
-    params["extract_attention"] = {"model": 3}
+    params["extract_attention"]["device"] = 3
     read_recipe(params, "ds")
-    with pytest.raises(ParameterError, match=r"extract_attention\.model"):
+    with pytest.raises(ParameterError, match=r"extract_attention\.device"):
         read_recipe(params, "gs")
 
 
@@ -62,16 +62,15 @@ def test_folders_of_models_are_found_from_the_files_own_place(tmp_path: Path) ->
     (tmp_path / "models/sd").mkdir(parents=True)
     params = {
         "extract_attention": {"model": "models/sd", "seed": 0},
-        "parse_text": {"unet_model": "owner/name", "clip_model": "local-dir:models/sd"},
-        "embed_clip": {"model": "ViT-B-16-quickgelu"},
+        "embed_clip": {"model": "local-dir:models/sd"},
         "sources": {"sam": {"kind": "sam", "model": "models/sd"}, "regions": {"kind": "regions"}},
         "other": {"model": "models/sd"},
     }
     found = locate_models(params, tmp_path)
     assert found["extract_attention"] == {"model": str(tmp_path / "models/sd"), "seed": 0}
-    assert found["parse_text"] == {"unet_model": "owner/name", "clip_model": f"local-dir:{tmp_path}/models/sd"}
-    assert found["embed_clip"] == {"model": "ViT-B-16-quickgelu"}
+    assert found["embed_clip"] == {"model": f"local-dir:{tmp_path}/models/sd"}
     assert found["sources"]["sam"]["model"] == str(tmp_path / "models/sd")
     assert found["other"] == {"model": "models/sd"}
     assert params["extract_attention"] == {"model": "models/sd", "seed": 0}, "not changed in place"
+    assert locate_models({"embed_clip": {"model": "ViT-B-16"}}, tmp_path) == {"embed_clip": {"model": "ViT-B-16"}}
     assert locate_models({"extract_attention": 3}, tmp_path) == {"extract_attention": 3}

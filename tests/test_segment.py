@@ -8,7 +8,7 @@ from PIL import Image
 
 from refdiff.errors import ImageError, ModelError, ParameterError, TextError
 from refdiff.params import read_params
-from refdiff.segment import DEFAULT_METHOD, DEMO_PARAMS, Segmenter, locate_models
+from refdiff.segment import DEFAULT_METHOD, Segmenter, locate_models
 from tests.demo_scene import scene_photo, scene_sentences
 
 ROOT = Path(__file__).parents[1]
@@ -25,10 +25,6 @@ def _params(**changes: dict[str, Any]) -> dict[str, Any]:
     for section, values in changes.items():
         params[section] = {**params[section], **values}
     return params
-
-
-def test_the_demos_parameters_are_the_shipped_ones() -> None:
-    assert read_params(DEMO_PARAMS) == read_params(ROOT / "params.yaml")
 
 
 @pytest.mark.parametrize("method", METHODS)

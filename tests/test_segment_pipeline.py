@@ -31,7 +31,7 @@ from refdiff.proposals.tables import read_proposals, write_proposals
 from refdiff.segment import Segmenter, locate_models
 from refdiff.store.fingerprint import digest_file
 from refdiff.text.parser import Parser
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import read_parser_settings
 from refdiff.text.tables import read_text, write_text
 from tests.demo_scene import scene_sentences
 
@@ -56,7 +56,7 @@ def layout(params: dict[str, Any], tmp_path_factory: pytest.TempPathFactory) -> 
     dataset = _dataset(root)
     write_dataset(layout.dataset, dataset)
     sentences, ids = dataset.expressions.sentence, dataset.expressions.expression_id
-    write_text(layout.text, list(Parser(section(ParseTextSettings, "parse_text")).parse_all(sentences, ids)), {})
+    write_text(layout.text, list(Parser(read_parser_settings(params)).parse_all(sentences, ids)), {})
     extraction = section(ExtractAttentionSettings, "extract_attention")
     for name in ("paper", "released"):
         extract_split(layout, name, section(CaptureSettings, f"captures.{name}"), extraction, lambda *_: None)

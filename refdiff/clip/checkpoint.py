@@ -7,9 +7,9 @@ from open_clip.pretrained import get_pretrained_cfg
 
 from refdiff.errors import ModelError
 from refdiff.model_identity import ModelIdentity, identify_model
+from refdiff.paths import LOCAL_CLIP, expand
 from refdiff.store.fingerprint import digest_file
 
-LOCAL = "local-dir:"
 HUB = "hf-hub:"
 CONFIG_FILE = "open_clip_config.json"
 WEIGHTS_FILES = ("*.safetensors", "*.bin", "*.pth")
@@ -27,13 +27,13 @@ def identify_checkpoint(name: str, pretrained: str | None) -> ModelIdentity:
             or it is not on this machine; the message says which command fetches it.
     """
     where = describe_checkpoint(name, pretrained)
-    if name.startswith((LOCAL, HUB)) and pretrained is not None:
+    if name.startswith((LOCAL_CLIP, HUB)) and pretrained is not None:
         raise ModelError(
             f"{where}: {name.split(':', maxsplit=1)[0]} models carry their own weights; set pretrained to null"
         )
-    if name.startswith(LOCAL):
-        folder = name.removeprefix(LOCAL)
-        _check_folder(Path(folder))
+    if name.startswith(LOCAL_CLIP):
+        folder = name.removeprefix(LOCAL_CLIP)
+        _check_folder(expand(folder))
         found = identify_model(folder, None, WEIGHTS_FILES)
     elif name.startswith(HUB):
         found = _identify_cached(name.removeprefix(HUB), name, pretrained)
@@ -61,12 +61,13 @@ def fetch_hint(name: str, pretrained: str | None) -> str:
 
 
 def _check_folder(folder: Path) -> None:
+    where = f"{LOCAL_CLIP}{folder}"
     if not folder.is_dir():
-        raise ModelError(f"{LOCAL}{folder}: no such folder; expected one with {CONFIG_FILE} and weights; correct it")
+        raise ModelError(f"{where}: no such folder; expected one with {CONFIG_FILE} and weights; correct it")
     if not (folder / CONFIG_FILE).is_file():
-        raise ModelError(f"{LOCAL}{folder}: has no {CONFIG_FILE}; expected an open_clip model folder; correct it")
+        raise ModelError(f"{where}: has no {CONFIG_FILE}; expected an open_clip model folder; correct it")
     if not any(file for pattern in WEIGHTS_FILES for file in folder.glob(pattern)):
-        raise ModelError(f"{LOCAL}{folder}: has no weights; expected a .safetensors file beside {CONFIG_FILE}; add it")
+        raise ModelError(f"{where}: has no weights; expected a .safetensors file beside {CONFIG_FILE}; add it")
 
 
 def _find_weights(name: str, pretrained: str | None) -> Path | str:
@@ -76,13 +77,13 @@ def _find_weights(name: str, pretrained: str | None) -> Path | str:
     if config is None:
         raise ModelError(
             f"{name}: open_clip has no such model; expected one of its names (`python -c 'import open_clip; "
-            f"print(open_clip.list_models())'`), {HUB}owner/name or {LOCAL}folder; correct the name"
+            f"print(open_clip.list_models())'`), {HUB}owner/name or {LOCAL_CLIP}folder; correct the name"
         )
     tags = ", ".join(open_clip.list_pretrained_tags_by_model(known)) or "none"
     if pretrained is None:
         raise ModelError(f"{name}: no weights named; expected a weights file or one of its tags: {tags}; name one")
-    if Path(pretrained).is_file():
-        return Path(pretrained)
+    if expand(pretrained).is_file():
+        return expand(pretrained)
     where = describe_checkpoint(name, pretrained)
     tag = get_pretrained_cfg(known, pretrained)
     if not tag:

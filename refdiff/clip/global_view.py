@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from refdiff.clip.local_view import RESAMPLING, Interpolation, mask_box
+from refdiff.clip.local_view import RESAMPLING, Interpolation, View, cut_to_patches, mask_box
 from refdiff.clip.mask_stack import MaskStack, iterate_masks
 
 Fit = Literal["crop", "resize"]
@@ -30,8 +30,8 @@ def global_size(height: int, width: int, patch_px: int, max_side_px: int, fit: F
 
 def global_view(
     photo: NDArray[np.uint8], patch_px: int, max_side_px: int, fit: Fit, interpolation: Interpolation
-) -> NDArray[np.uint8]:
-    """The whole photo, RGB uint8 `[h w 3]`, both sides multiples of `patch_px`.
+) -> View:
+    """The whole photo on whole patches.
 
     Args:
         photo: RGB uint8 `[height width 3]`, with its position ramp if it has one.
@@ -40,12 +40,12 @@ def global_view(
         fit: `crop` leaves out pixels beyond the last whole patch, at the right and below; `resize` stretches.
         interpolation: Resampling where the size changes.
 
-    Source: released code, get_clipsoft (own size, last part patches left out: `crop`).
+    Source: docs/method.md, "Global view": get_clipsoft (own size, last part patches left out: `crop`).
     """
     height, width = global_size(photo.shape[0], photo.shape[1], patch_px, max_side_px, fit)
     if (height, width) != photo.shape[:2]:
         photo = np.asarray(Image.fromarray(photo).resize((width, height), RESAMPLING[interpolation]))
-    return photo[: height // patch_px * patch_px, : width // patch_px * patch_px]
+    return cut_to_patches(photo, patch_px)
 
 
 def visible_patches(masks: MaskStack, photo_size: tuple[int, int], grid: tuple[int, int]) -> NDArray[np.bool_]:
@@ -62,7 +62,7 @@ def visible_patches(masks: MaskStack, photo_size: tuple[int, int], grid: tuple[i
     Returns:
         Bool `[n rows*columns]`, at least one true per mask.
 
-    Source: released code, get_clipsoft, which samples row `floor(i * height / rows)` for patch row i.
+    Source: docs/method.md, "Global view": get_clipsoft samples row `floor(i * height / rows)` for patch row i.
     Differs: the released class token of a mask that hits no patch sees nothing but itself, and so says nothing.
     """
     height, width = photo_size

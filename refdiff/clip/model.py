@@ -4,7 +4,6 @@ import logging
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import huggingface_hub.constants
@@ -12,11 +11,13 @@ import open_clip
 import torch
 from torch import Tensor
 
-from refdiff.clip.checkpoint import LOCAL, describe_checkpoint, fetch_hint, identify_checkpoint
+from refdiff.clip.checkpoint import describe_checkpoint, fetch_hint, identify_checkpoint
 from refdiff.clip.tower import VitTower
 from refdiff.device import choose_device
 from refdiff.errors import ModelError
+from refdiff.finite import check_weights
 from refdiff.model_identity import ModelIdentity
+from refdiff.paths import LOCAL_CLIP, expand, expand_clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,15 +55,17 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
-        ModelError: As `identify_checkpoint`; or the weights do not fit the configuration, the image tower is no plain
-            ViT, or there is no such device.
+        ModelError: As `identify_checkpoint`; or the weights do not fit the configuration or are not finite, the image
+            tower is no plain ViT, or there is no such device.
     """
     identity = identify_checkpoint(name, pretrained)
     target = choose_device(device)
+    known = expand_clip(name)
+    weights = str(expand(pretrained)) if pretrained is not None and expand(pretrained).is_file() else pretrained
     with _local_only():
         try:
-            network: Any = open_clip.create_model(name, pretrained=pretrained, require_pretrained=True)
-            tokenizer = open_clip.get_tokenizer(name)
+            network: Any = open_clip.create_model(known, pretrained=weights, require_pretrained=True)
+            tokenizer = open_clip.get_tokenizer(known)
         except Exception as error:
             raise ModelError(_describe_failure(name, pretrained, error)) from error
     network = network.eval().requires_grad_(False)
@@ -70,6 +73,7 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
     preprocessing = network.visual.preprocess_cfg
     precision: torch.dtype = getattr(torch, dtype)
     network.to(device=target, dtype=precision)
+    check_weights(network, describe_checkpoint(name, pretrained))
     return ClipModel(
         identity=identity,
         network=network,
@@ -85,7 +89,7 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
 def _describe_failure(name: str, pretrained: str | None, error: Exception) -> str:
     where = describe_checkpoint(name, pretrained)
     reason = " ".join(str(error).split())[:300]
-    if name.startswith(LOCAL) or (pretrained is not None and Path(pretrained).is_file()):
+    if name.startswith(LOCAL_CLIP) or (pretrained is not None and expand(pretrained).is_file()):
         return f"{where}: cannot be loaded ({reason}); expected weights that fit the model's configuration"
     return f"{where}: {fetch_hint(name, pretrained)} (open_clip says: {reason})"
 

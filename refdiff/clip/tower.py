@@ -32,17 +32,32 @@ class VitTower:
         self.patch_px = int(self._visual.conv1.kernel_size[0])
         self.image_px = int(min(self._visual.image_size))
         self.dim = int(self._visual.output_dim)
+        self._grid = (int(self._visual.grid_size[0]), int(self._visual.grid_size[1]))
 
-    def embed_images(self, pixels: Tensor) -> Tensor:
+    def keeps_positions(self, size: tuple[int, int]) -> bool:
+        """Whether an image has the position embeddings as trained; any other has them moved.
+
+        Args:
+            size: Height and width in pixels, before the image is cut to whole patches.
+
+        Source: docs/method.md, "Local view": interpolate_pos_encoding keeps them for the trained number of patches
+            where the pixels are square. So 224 x 227 pixels, of 14 x 14 patches as trained, have moved positions.
+        """
+        height, width = size
+        rows, columns = self._grid
+        return (height // self.patch_px, width // self.patch_px) == self._grid and height * columns == width * rows
+
+    def embed_images(self, pixels: Tensor, *, moved: bool) -> Tensor:
         """Class-token embeddings of a batch of images, not normalised.
 
         Args:
             pixels: Float `[batch 3 height width]`, normalised for the model, sides multiples of `patch_px`.
+            moved: Whether the position embeddings are moved to the image's grid (see `keeps_positions`).
 
         Returns:
             `[batch dim]`.
         """
-        tokens = self._tokens(pixels)
+        tokens = self._tokens(pixels, moved)
         *blocks, last = self._blocks
         for block in blocks:
             query, key, value = _project_heads(block, tokens)
@@ -52,7 +67,7 @@ class VitTower:
         mixed = F.scaled_dot_product_attention(query[:, :, :1], key, value)
         return self._project(_finish(last, tokens[:, :1], mixed)[:, 0])
 
-    def embed_masked(self, pixels: Tensor, visible: Tensor, class_tokens: int) -> Tensor:
+    def embed_masked(self, pixels: Tensor, visible: Tensor, class_tokens: int, *, moved: bool) -> Tensor:
         """One class-token embedding per mask, all on one image, not normalised.
 
         In every block class token i attends to itself and to the patches of mask i; patches attend to patches only.
@@ -62,13 +77,14 @@ class VitTower:
             pixels: Float `[1 3 height width]`, normalised for the model, sides multiples of `patch_px`.
             visible: Bool `[n patches]`: the patches that each class token sees.
             class_tokens: How many class tokens attend at a time; memory grows with this times the patches.
+            moved: As `embed_images`.
 
         Returns:
             `[n dim]`.
 
-        Source: arXiv 2308.16777, global view; released code, get_clipsoft (method.md, discriminative score, 3).
+        Source: docs/method.md, "Global view": paper; released code, get_clipsoft.
         """
-        tokens = self._tokens(pixels)
+        tokens = self._tokens(pixels, moved)
         patches = tokens[:, 1:]
         classes = tokens[:, :1].expand(visible.shape[0], -1, -1)
         for block in self._blocks:
@@ -83,7 +99,7 @@ class VitTower:
                 patches = _finish(block, patches, F.scaled_dot_product_attention(query, key, value))
         return self._project(classes[:, 0])
 
-    def _tokens(self, pixels: Tensor) -> Tensor:
+    def _tokens(self, pixels: Tensor, moved: bool) -> Tensor:
         """Class token and patches with their positions, `[batch 1+patches width]`."""
         visual, p = self._visual, self.patch_px
         batch, channels, height, width = pixels.shape
@@ -92,8 +108,9 @@ class VitTower:
         # The convolution with stride = kernel as one matrix product.
         patches = F.linear(patches.reshape(batch, rows * columns, -1), visual.conv1.weight.flatten(1))
         classes = visual.class_embedding.to(patches.dtype).expand(batch, 1, -1)
-        grid = (int(visual.grid_size[0]), int(visual.grid_size[1]))
-        positions = interpolate_positions(visual.positional_embedding, grid, (rows, columns))
+        positions: Tensor = visual.positional_embedding
+        if moved:
+            positions = interpolate_positions(positions, self._grid, (rows, columns))
         return visual.ln_pre(torch.cat([classes, patches], dim=1) + positions.to(patches.dtype))
 
     def _project(self, classes: Tensor) -> Tensor:
@@ -102,7 +119,7 @@ class VitTower:
 
 
 def interpolate_positions(positions: Tensor, grid: tuple[int, int], wanted: tuple[int, int]) -> Tensor:
-    """Position embeddings for another patch grid, bicubic.
+    """Position embeddings moved to a patch grid, bicubic; to the trained grid too, which 0.1 patch moves them on.
 
     Args:
         positions: `[1 + rows*columns width]` as trained, the class token's first.
@@ -110,13 +127,11 @@ def interpolate_positions(positions: Tensor, grid: tuple[int, int], wanted: tupl
         wanted: Rows and columns of the image.
 
     Returns:
-        `[1 + wanted rows*columns width]`; the trained ones when the grid is the trained one.
+        `[1 + wanted rows*columns width]`.
 
-    Source: released code, interpolate_pos_encoding, whose sampling scale has 0.1 patch added to each side against
-    rounding errors; it is kept because it moves the embeddings.
+    Source: docs/method.md, "Local view": the sampling scale of interpolate_pos_encoding has 0.1 patch added to each
+    side against rounding errors; it is kept because it moves the embeddings.
     """
-    if wanted == grid:
-        return positions
     width = positions.shape[1]
     trained = positions[1:].reshape(1, grid[0], grid[1], width).permute(0, 3, 1, 2).float()
     scale = ((wanted[0] + 0.1) / grid[0], (wanted[1] + 0.1) / grid[1])

@@ -26,6 +26,7 @@ from refdiff.dataset.records import DatasetRecords, MaskRecord, PhotoRecord, Ref
 from refdiff.dataset.sentences import check_sentence
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
 from refdiff.errors import DatasetError, PathOutsideError
+from refdiff.paths import expand
 
 KEYS = ("image", "sentence", "mask", "no_target", "id", "ref_id", "image_id")
 # What other datasets call a key, for advice.
@@ -53,7 +54,7 @@ def read_jsonl(row: SplitRow, settings: PrepareDatasetSettings, faults: FaultLog
     Raises:
         DatasetError: The file is missing; the message names those that exist.
     """
-    folder = Path(row.folder)
+    folder = expand(row.folder)
     path = folder / f"{row.split}.jsonl"
     try:
         data = path.read_bytes()
@@ -130,7 +131,7 @@ class _Reader:
             name = read_text(record, "image", where)
             image_id = read_id(record, "image_id", where) if "image_id" in record else name
             sentence = read_field(record, "sentence", where)
-            photo = join_inside(Path(self.row.images), name, self.settings.links_outside, where)
+            photo = join_inside(expand(self.row.images), name, self.settings.links_outside, where)
             masks = self._read_truth(record, where)
         except DatasetError as error:
             self.faults.add("path_outside" if isinstance(error, PathOutsideError) else "record", str(error))
@@ -165,7 +166,7 @@ class _Reader:
         if value is None:
             return None
         if isinstance(value, str):
-            value = join_inside(Path(self.row.folder), value, self.settings.links_outside, where)
+            value = join_inside(expand(self.row.folder), value, self.settings.links_outside, where)
         return (MaskRecord(where, value),)
 
     def _join_photo(self, image_id: str, path: Path, where: str) -> bool:

@@ -15,6 +15,7 @@ from refdiff.dataset.sentences import check_sentence
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
 from refdiff.dataset.unpickle import load_plain
 from refdiff.errors import DatasetError, PathOutsideError
+from refdiff.paths import expand
 
 INSTANCES = "instances.json"
 
@@ -42,7 +43,7 @@ def read_refs(row: SplitRow, settings: PrepareDatasetSettings, form: RefsForm, f
     Raises:
         DatasetError: A file cannot be read as a whole, or the split is unknown; the message names those that exist.
     """
-    folder = Path(row.folder)
+    folder = expand(row.folder)
     path = _find_refs(folder, form.stem, str(row.split_by))
     errors: list[DatasetError] = []
     content: Any = None
@@ -184,7 +185,7 @@ class _SplitReader:
             )
         elif f"image {image_id}" not in self.instances.ambiguous:
             try:
-                photo = self.instances.photo(image_id, Path(self.row.images), self.settings.links_outside)
+                photo = self.instances.photo(image_id, expand(self.row.images), self.settings.links_outside)
             except DatasetError as error:
                 self.faults.add("path_outside" if isinstance(error, PathOutsideError) else "record", str(error))
         if image_id in self.instances.images:

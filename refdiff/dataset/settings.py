@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from refdiff.parameter_words import in_form
 from refdiff.params import Section
 from refdiff.photo import MAX_PIXELS
 
@@ -15,7 +16,7 @@ FrameRule = Literal["auto", "oriented", "stored"]
 
 Folder = Annotated[str, StringConstraints(min_length=1)]
 # Becomes a part of a file name, so it holds no separators.
-NamePart = Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$")]
+NamePart = Annotated[str, in_form(r"\w[\w.+-]*", "letters, digits, _, and after the first of them also . + -")]
 
 
 class SplitRow(Section):

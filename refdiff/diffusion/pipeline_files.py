@@ -1,11 +1,11 @@
 """The files of a Stable Diffusion pipeline: found, read and loaded, safetensors only, nothing downloaded."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from refdiff.errors import ModelError
 from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
+from refdiff.paths import expand
 
 # What a pipeline's repository must hold; the rest (safety checker, other formats) is not needed.
 NEEDED_FILES = (
@@ -68,7 +68,7 @@ def load_part(identity: ModelIdentity, revision: str | None, part: str, kind: An
         return kind.from_pretrained(folder, local_files_only=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        is_folder = Path(identity.name).expanduser().is_dir()
+        is_folder = expand(identity.name).is_dir()
         advice = (
             "complete the folder"
             if is_folder

@@ -172,7 +172,7 @@ def check_tokens(sentences: Sentences, extractor: AttentionExtractor, where: Pat
         if count != tokens:
             raise StoreMismatchError(
                 f"{where}: expression {index} {sentence!r}: expected {count} tokens by the tokenizer of "
-                f"{extractor.model.identity.name}, got {tokens}; give parse_text and extract_attention the same model"
+                f"{extractor.model.identity.name}, got {tokens}; run `dvc repro`, which parses the sentences with it"
             )
 
 

@@ -10,7 +10,15 @@ from refdiff.dataset.tables import Dataset
 from refdiff.errors import StoreMismatchError
 from refdiff.evaluation.bounds import Choices, chance_outcomes, oracle_outcomes, take_outcomes
 from refdiff.evaluation.conventions import describe_conventions
-from refdiff.evaluation.metrics import Outcomes, outcomes_of, precisions, summarise, unit_weights
+from refdiff.evaluation.files import CURVE_FIELDS
+from refdiff.evaluation.metrics import (
+    Outcomes,
+    outcomes_of,
+    precisions,
+    summarise,
+    target_accuracies,
+    unit_weights,
+)
 from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.fusion.candidates import table_candidates
 from refdiff.fusion.predictions import PredictionTable
@@ -23,10 +31,17 @@ CURVE_THRESHOLDS = tuple(round(step / 100, 2) for step in range(101))
 
 @dataclass(frozen=True, slots=True)
 class Evaluation:
-    """What metrics.json and curves.json hold, as plain containers."""
+    """What is written of a method on a split, as plain containers.
+
+    Attributes:
+        metrics: metrics.json: figures, which DVC shows and compares.
+        details: details.json: what the figures are of, and what they mean.
+        curves: curves.json: a record for each threshold, which DVC draws.
+    """
 
     metrics: dict[str, Any]
-    curves: dict[str, Any]
+    details: dict[str, Any]
+    curves: list[dict[str, float | None]]
 
 
 def evaluate(
@@ -51,7 +66,7 @@ def evaluate(
     Raises:
         StoreMismatchError: The predictions, or the overlap, are not of this dataset and these proposals.
 
-    Source: method.md, metrics.
+    Source: docs/method.md, "Metrics".
     """
     if predictions.expression_id != dataset.expressions.expression_id:
         raise StoreMismatchError(
@@ -65,6 +80,7 @@ def evaluate(
         raise StoreMismatchError("overlap: measured on other targets or proposals than there are; run `dvc repro`")
     counted = np.flatnonzero(predictions.target_index >= 0)
     weights = unit_weights([predictions.ref_id[row] for row in counted], settings.unit)
+    targeted = dataset.targets.instances[predictions.target_index[counted]] > 0
     thresholds = (*settings.precision_at, *CURVE_THRESHOLDS)
     reached = {
         "method": outcomes_of(
@@ -74,26 +90,29 @@ def evaluate(
     }
     cut = len(settings.precision_at)
     summaries = {
-        name: summarise(_columns(outcomes, slice(0, cut)), weights, settings.precision_at)
+        name: summarise(_columns(outcomes, slice(0, cut)), weights, targeted, settings.precision_at)
         for name, outcomes in reached.items()
     }
     metrics = {
         **summaries["method"],
-        "N-acc": _no_target_accuracy(predictions, dataset, counted, weights),
-        **_counts(predictions, dataset, counted),
-        "chance": summaries["chance"],
-        "oracle": summaries["oracle"],
+        **target_accuracies(predictions.proposal_index[counted] >= 0, weights, targeted),
+        "n_evaluated": len(counted),
+        **{name: {"mIoU": summaries[name]["mIoU"]} for name in ("chance", "oracle")},
+    }
+    details = {
+        **_counts(predictions, dataset, counted, targeted),
+        "bounds": {name: summaries[name] for name in ("chance", "oracle")},
+        "iou_histogram": _histogram(reached["method"].iou, weights, settings.histogram_bins),
         "selection_rule": method.select.describe(),
         "conventions": describe_conventions(settings),
     }
-    curves = {
-        "thresholds": list(CURVE_THRESHOLDS),
-        "precision": {
-            name: precisions(_columns(outcomes, slice(cut, None)), weights) for name, outcomes in reached.items()
-        },
-        "iou_histogram": _histogram(reached["method"].iou, weights, settings.histogram_bins),
+    drawn = {
+        CURVE_FIELDS[name]: precisions(_columns(outcomes, slice(cut, None)), weights, targeted)
+        for name, outcomes in reached.items()
     }
-    return Evaluation(metrics, curves)
+    columns = {"threshold": CURVE_THRESHOLDS, **drawn}
+    curves = [dict(zip(columns, values, strict=True)) for values in zip(*columns.values(), strict=True)]
+    return Evaluation(metrics, details, curves)
 
 
 def _bounds(
@@ -111,7 +130,8 @@ def _bounds(
     target_of = dataset.expressions.target_index
     if proposals.per_expression:
         groups = proposals.expression_index[overlap.proposal_index[kept]]
-        areas = np.where(target_of >= 0, dataset.targets.area[target_of], 0)
+        areas = np.zeros(len(target_of), np.int64)
+        areas[counted] = dataset.targets.area[target_of[counted]]
         rows = counted
     else:
         groups = overlap.target_index[kept]
@@ -124,24 +144,14 @@ def _bounds(
     }
 
 
-def _no_target_accuracy(
-    predictions: PredictionTable, dataset: Dataset, counted: NDArray[np.integer], weights: NDArray[np.float64]
-) -> float | None:
-    empty = dataset.targets.area[predictions.target_index[counted]] == 0
-    if not empty.any():
-        return None
-    correct = predictions.proposal_index[counted] < 0
-    return float(weights[empty] @ correct[empty] / weights[empty].sum())
-
-
-def _counts(predictions: PredictionTable, dataset: Dataset, counted: NDArray[np.integer]) -> dict[str, Any]:
-    empty = dataset.targets.area[predictions.target_index[counted]] == 0
+def _counts(
+    predictions: PredictionTable, dataset: Dataset, counted: NDArray[np.integer], targeted: NDArray[np.bool_]
+) -> dict[str, Any]:
     return {
         "n_expressions": len(predictions),
-        "n_evaluated": len(counted),
         "n_objects": len({predictions.ref_id[row] for row in counted}),
         "n_without_truth": len(predictions) - len(counted),
-        "n_no_target": int(empty.sum()),
+        "n_no_target": int((~targeted).sum()),
         "n_no_candidate": int((predictions.n_proposals == 0).sum()),
         "n_dropped": len(dataset.meta.get("dropped", [])),
         "mean_candidates": float(predictions.n_proposals.mean()) if len(predictions) else None,

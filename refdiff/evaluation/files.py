@@ -1,28 +1,40 @@
-"""metrics.json and curves.json, read back."""
+"""metrics.json, details.json and curves.json, read back."""
 
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, model_validator
 
 from refdiff.evaluation.metrics import precision_name
 from refdiff.json_record import read_record
+
+CURVE_FIELDS = {"method": "precision", "chance": "chance", "oracle": "oracle"}
+"""What each curve is called in a record of curves.json; DVC names the axis of a picture by it."""
 
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=0)]
 _READ = ConfigDict(strict=True, extra="allow", frozen=True)
 
 
-class _Summary(BaseModel):
-    """Figures of one way to choose; None where nothing has a truth."""
-
+class _Bound(BaseModel):
     model_config = _READ
-    oIoU: Share | None  # noqa: N815 the field's own names
-    mIoU: Share | None  # noqa: N815
+    mIoU: Share | None  # noqa: N815 the field's own names
+
+
+class _Metrics(_Bound):
+    """Figures; None where nothing has a truth."""
+
+    oIoU: Share | None  # noqa: N815
+    n_evaluated: Count
+    chance: _Bound
+    oracle: _Bound
 
     @model_validator(mode="after")
-    def _check_precisions(self) -> "_Summary":
-        for name, value in (self.model_extra or {}).items():
+    def _check_shares(self) -> "_Metrics":
+        others = self.model_extra or {}
+        for name in ("N-acc", "T-acc"):
+            _check_share(name, others.get(name))
+        for name, value in others.items():
             if name.startswith(precision_name(0)[:3]):
                 _check_share(name, value)
                 if precision_name(float(name.partition("@")[2])) != name:
@@ -30,41 +42,29 @@ class _Summary(BaseModel):
         return self
 
 
-class _Metrics(_Summary):
+class _Details(BaseModel):
+    model_config = _READ
     n_expressions: Count
-    n_evaluated: Count
     n_no_candidate: Count
     n_no_target: Count
     n_without_truth: Count
-    chance: _Summary
-    oracle: _Summary
     conventions: dict[str, str]
 
-    @model_validator(mode="after")
-    def _check_accuracy(self) -> "_Metrics":
-        _check_share("N-acc", (self.model_extra or {}).get("N-acc"))
-        return self
 
-
-class _Precisions(BaseModel):
+class _Point(BaseModel):
     model_config = _READ
-    method: list[Share | None]
-    chance: list[Share | None]
-    oracle: list[Share | None]
+    threshold: Share
+    precision: Share | None
+    chance: Share | None
+    oracle: Share | None
 
 
-class _Curves(BaseModel):
-    model_config = _READ
-    thresholds: list[Share]
-    precision: _Precisions
-
+class _Curves(RootModel[list[_Point]]):
     @model_validator(mode="after")
-    def _check_lengths(self) -> "_Curves":
-        curves = (self.precision.method, self.precision.chance, self.precision.oracle)
-        if any(len(curve) != len(self.thresholds) for curve in curves):
-            raise ValueError(f"expected {len(self.thresholds)} values in each curve, one for each threshold")
-        # Without truth no curve has a value; otherwise each has all.
-        if any((value is None) != (self.precision.method[:1] == [None]) for curve in curves for value in curve):
+    def _check_values(self) -> "_Curves":
+        # Without a target no curve has a value; otherwise each has all.
+        values = [value for point in self.root for value in (point.precision, point.chance, point.oracle)]
+        if any((value is None) != (values[0] is None) for value in values):
             raise ValueError("expected curves of numbers, or of none at all")
         return self
 
@@ -79,14 +79,28 @@ def read_metrics(path: Path) -> dict[str, Any]:
     return read_record(path, _Metrics)
 
 
-def read_curves(path: Path) -> dict[str, Any]:
-    """One curves.json.
+def read_details(path: Path) -> dict[str, Any]:
+    """One details.json.
 
     Raises:
         ArtifactMissingError: It is not there.
         StoreMismatchError: It is something else.
     """
-    return read_record(path, _Curves)
+    return read_record(path, _Details)
+
+
+def read_curves(path: Path) -> dict[str, Any]:
+    """One curves.json as `thresholds`, and `precision` by `method`, `chance` and `oracle`.
+
+    Raises:
+        ArtifactMissingError: It is not there.
+        StoreMismatchError: It is something else.
+    """
+    points = read_record(path, _Curves)
+    return {
+        "thresholds": [point["threshold"] for point in points],
+        "precision": {name: [point[field] for point in points] for name, field in CURVE_FIELDS.items()},
+    }
 
 
 def _check_share(name: str, value: object) -> None:

@@ -70,9 +70,38 @@ def mean_iou(outcomes: Outcomes, weights: NDArray[np.float64]) -> float | None:
     return _mean(outcomes.iou, weights)
 
 
-def precisions(outcomes: Outcomes, weights: NDArray[np.float64]) -> list[float | None]:
-    """Pr@X for every threshold: the share that reaches it."""
-    return [_mean(column, weights) for column in outcomes.hits.T]
+def precisions(outcomes: Outcomes, weights: NDArray[np.float64], targeted: NDArray[np.bool_]) -> list[float | None]:
+    """Pr@X for every threshold: the share of the sentences with a target that reaches it. None without a target.
+
+    Args:
+        outcomes: n expressions.
+        weights: Of each expression, `[n]`.
+        targeted: Whether it has a target, bool `[n]`.
+
+    Source: henghuiding/ReLA, gres_model/evaluation/refer_evaluation.py: no-target sentences count in no Pr@X.
+    """
+    return [_mean(column, weights * targeted) for column in outcomes.hits.T]
+
+
+def target_accuracies(
+    predicted: NDArray[np.bool_], weights: NDArray[np.float64], targeted: NDArray[np.bool_]
+) -> dict[str, float | None]:
+    """N-acc and T-acc; both None where every sentence has a target, and T-acc where none has.
+
+    Args:
+        predicted: Whether the prediction holds a pixel, bool `[n]`.
+        weights: Of each expression, `[n]`.
+        targeted: Whether it has a target, bool `[n]`.
+
+    Source: henghuiding/ReLA, gres_model/evaluation/refer_evaluation.py.
+    Differs: an empty mask is the answer "no target"; ReLA has a classifier for it.
+    """
+    if targeted.all():
+        return {"N-acc": None, "T-acc": None}
+    return {
+        "N-acc": _mean((~predicted).astype(np.float64), weights * ~targeted),
+        "T-acc": _mean(predicted.astype(np.float64), weights * targeted),
+    }
 
 
 def unit_weights(ref_ids: Sequence[str], unit: Literal["expression", "object"]) -> NDArray[np.float64]:
@@ -88,9 +117,11 @@ def precision_name(threshold: float) -> str:
     return f"Pr@{threshold:g}"
 
 
-def summarise(outcomes: Outcomes, weights: NDArray[np.float64], thresholds: Sequence[float]) -> dict[str, float | None]:
+def summarise(
+    outcomes: Outcomes, weights: NDArray[np.float64], targeted: NDArray[np.bool_], thresholds: Sequence[float]
+) -> dict[str, float | None]:
     """oIoU, mIoU and every Pr@X by name, as shares in [0, 1]."""
-    named = zip(thresholds, precisions(outcomes, weights), strict=True)
+    named = zip(thresholds, precisions(outcomes, weights, targeted), strict=True)
     return {
         "oIoU": overall_iou(outcomes, weights),
         "mIoU": mean_iou(outcomes, weights),

@@ -9,8 +9,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from refdiff.evaluation.files import read_metrics
+from refdiff.evaluation.files import read_details, read_metrics
 from refdiff.evaluation.metrics import precision_name
+from refdiff.evaluation.remarks import remark_split
 from refdiff.layout import SplitLayout
 
 SHOWN_PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
@@ -18,26 +19,33 @@ Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
 def read_results(splits: Iterable[str], methods: Iterable[str], root: Path = Path()) -> Results:
-    """Every metrics.json: split -> method -> metrics.
+    """Every metrics.json and details.json, joined: split -> method -> figures and what they are of.
 
     Raises:
         ArtifactMissingError: One is not there.
         StoreMismatchError: One is something else.
     """
     names = list(methods)
-    return {split: {name: read_metrics(SplitLayout(split, root).metrics(name)) for name in names} for split in splits}
+    layouts = {split: SplitLayout(split, root) for split in splits}
+    return {
+        split: {name: {**read_details(at.details(name)), **read_metrics(at.metrics(name))} for name in names}
+        for split, at in layouts.items()
+    }
 
 
-def print_table(results: Results, console: Console | None = None) -> None:
-    """Print one table per split: a row per method, figures in per cent.
+def print_table(results: Results, benchmarks: Mapping[str, str | None], console: Console | None = None) -> None:
+    """Print one table per split, a row per method, figures in per cent; remarks below it.
 
     Args:
-        results: split -> method -> metrics, as `evaluate_masks` writes them.
+        results: split -> method -> metrics, as `read_results` gives them.
+        benchmarks: The published benchmark that each split is; None, or no entry, for none.
         console: Where to; standard output when None.
     """
     out = console if console is not None else Console()
     for split, methods in results.items():
         out.print(make_table(split, methods))
+        for remark in [*_no_target_figures(methods), *remark_split(methods, benchmarks.get(split))]:
+            out.print(f" {remark}", markup=False, highlight=False)
 
 
 def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:
@@ -60,6 +68,16 @@ def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:
         beside = [metrics[name]["mIoU"] for name in ("chance", "oracle")]
         table.add_row(escape(method), *(_percent(value) for value in (*own, *beside)))
     return table
+
+
+def _no_target_figures(methods: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """N-acc and T-acc of each method that was asked about something that is not there."""
+    return [
+        f"{name}: N-acc {_percent(each.get('N-acc'))} of {each['n_no_target']} no-target sentences, "
+        f"T-acc {_percent(each.get('T-acc'))} of {each['n_evaluated'] - each['n_no_target']} with a target"
+        for name, each in methods.items()
+        if each["n_no_target"]
+    ]
 
 
 def _percent(value: float | None) -> str:

@@ -3,7 +3,6 @@
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isfinite
-from pathlib import Path
 from typing import Any, ClassVar
 
 from refdiff.dataset.fields import read_field, read_id, read_record, show
@@ -11,6 +10,7 @@ from refdiff.dataset.json_file import read_json
 from refdiff.dataset.segmentation import draw_segmentation
 from refdiff.errors import DatasetError, DatasetFaultsError, MaskError
 from refdiff.masks.rle import encode_mask
+from refdiff.paths import expand
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.settings import FileSettings
 from refdiff.proposals.source import Photo
@@ -49,6 +49,9 @@ class FileSource:
     masks: Mapping[str, tuple[FileMask, ...]]
     of_pixels: ClassVar[bool] = False
 
+    def load(self) -> None:
+        """There is no model."""
+
     def propose(self, photo: Photo) -> Proposals:
         """The photo's masks, in the order of the file.
 
@@ -86,7 +89,7 @@ def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) ->
         DatasetError: The file is missing or is no list of masks, or names photos that are not in the split.
     """
     name = settings.path.replace("{split}", split)
-    content = read_json(Path(name))
+    content = read_json(expand(name))
     records = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(records, list):
         raise DatasetError(
@@ -107,7 +110,7 @@ def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) ->
             masks.setdefault(image_id, []).append(mask)
     if faults:
         raise _refusal(name, faults, "correct or remove them")
-    return FileSource(name, digest_input(Path(name)), {key: tuple(value) for key, value in masks.items()})
+    return FileSource(name, digest_input(expand(name)), {key: tuple(value) for key, value in masks.items()})
 
 
 def _read_mask(value: object, where: str) -> tuple[str, FileMask]:

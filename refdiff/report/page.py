@@ -11,6 +11,8 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from refdiff.dataset.benchmarks import find_benchmark
+from refdiff.evaluation.remarks import remark_split
 from refdiff.report.content import Case, Report, SplitContent
 from refdiff.report.curves import Line, draw_curves, draw_range, precision_lines
 from refdiff.report.published import BENCHMARKS, CONDITIONS, find_published
@@ -63,6 +65,7 @@ def _describe_split(place: int, split: SplitContent) -> dict[str, Any]:
     rows = result_rows(split.metrics, split.descriptions, columns)
     lines = precision_lines(split.curves, leading_method(split.metrics))
     benchmark = split.row.get("benchmark")
+    known = find_benchmark(benchmark) if benchmark else None
     return {
         "content": split,
         "anchor": f"split-{place}",
@@ -70,6 +73,8 @@ def _describe_split(place: int, split: SplitContent) -> dict[str, Any]:
         "rows": [(row, _range(row)) for row in rows],
         "published": find_published(benchmark) if benchmark else (),
         "benchmark": benchmark,
+        "benchmark_sentences": known.sentences if known else None,
+        "remarks": remark_split(split.metrics, benchmark),
         "chart": Markup(draw_curves(lines, f"Pr@X over X of {split.name}")) if lines else None,
         "legend": lines,
         "keys": _swatches(lines),

@@ -3,11 +3,12 @@
 Every figure was got with its own models, proposals and units; only those of the same split may stand side by side at
 all. Values are per cent.
 
-Source: arXiv 2308.16777 (Ref-Diff), and the papers and reruns named in each row (method.md, published figures).
+Source: arXiv 2308.16777 (Ref-Diff), and the papers and reruns named in each row (docs/method.md, "Published figures").
 """
 
-import re
 from dataclasses import dataclass
+
+from refdiff.dataset.benchmarks import find_benchmark
 
 CONDITIONS = (
     "As published, per cent. Proposals are SAM's unless a row says otherwise; backbones, proposal settings and the "
@@ -69,27 +70,19 @@ _NOTES = {
 
 
 def find_published(benchmark: str) -> tuple[PublishedRow, ...]:
-    """The published figures of a split; none where the name is not one of `BENCHMARKS`.
-
-    Case, spaces and hyphens do not count, and `RefCOCOg val` is the umd split, val(U).
-    """
-    wanted = _plain(benchmark)
-    for place, name in enumerate(BENCHMARKS):
-        if wanted in {_plain(name), _plain(name.replace("(U)", "")), _plain(name.replace("(U)", "(umd)"))}:
-            methods = dict.fromkeys([*_MEAN, *_OVERALL])
-            rows = (
-                PublishedRow(
-                    method,
-                    _OVERALL[method][place] if method in _OVERALL else None,
-                    _MEAN.get(method, {}).get(name),
-                    _NOTES.get(method, ""),
-                )
-                for method in methods
-            )
-            kept = [row for row in rows if row.overall is not None or row.mean is not None]
-            return tuple(sorted(kept, key=lambda row: row.overall or row.mean or 0.0))
-    return ()
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]", "", name).lower()
+    """The published figures of a split, named as `find_benchmark` reads names; none where no figures are known."""
+    known = find_benchmark(benchmark)
+    if known is None or known.name not in BENCHMARKS:
+        return ()
+    place = BENCHMARKS.index(known.name)
+    rows = (
+        PublishedRow(
+            method,
+            _OVERALL[method][place] if method in _OVERALL else None,
+            _MEAN.get(method, {}).get(known.name),
+            _NOTES.get(method, ""),
+        )
+        for method in dict.fromkeys([*_MEAN, *_OVERALL])
+    )
+    kept = [row for row in rows if row.overall is not None or row.mean is not None]
+    return tuple(sorted(kept, key=lambda row: row.overall or row.mean or 0.0))

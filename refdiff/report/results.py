@@ -48,10 +48,10 @@ class ResultRow:
 
 
 def result_columns(metrics: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """oIoU, mIoU and every Pr@X that a method has, by rising X; N-acc where it is measured."""
+    """oIoU, mIoU and every Pr@X that a method has, by rising X; N-acc and T-acc where they are measured."""
     names = {name for each in metrics.values() for name in each}
     precisions = sorted((name for name in names if name.startswith(precision_name(0)[:3])), key=_level)
-    answered = [name for name in ("N-acc",) if any(each.get(name) is not None for each in metrics.values())]
+    answered = [name for name in ("N-acc", "T-acc") if any(each.get(name) is not None for each in metrics.values())]
     return [OVERALL, MEAN, *precisions, *answered]
 
 
@@ -101,7 +101,7 @@ def _is_same(value: float | None, best: float | None) -> bool:
 def _remarks(each: Mapping[str, Any]) -> str:
     counted = {
         "n_no_candidate": "without a candidate (counted as empty)",
-        "n_no_target": "without a target (counted)",
+        "n_no_target": "without a target (counted, but not in Pr@X)",
         "n_without_truth": "without truth (not counted)",
     }
     return ", ".join(f"{each[name]} {words}" for name, words in counted.items() if each[name])

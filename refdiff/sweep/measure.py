@@ -49,6 +49,7 @@ def measure_weightings(
     targets = inputs.dataset.expressions.target_index
     counted = np.flatnonzero(targets >= 0)
     nothing = inputs.dataset.targets.area[targets[counted]]
+    targeted = inputs.dataset.targets.instances[targets[counted]] > 0
     weights = unit_weights([inputs.dataset.expressions.ref_id[row] for row in counted], evaluating.unit)
     shared, joint = shared[counted], joint[counted]
     metrics = []
@@ -57,7 +58,7 @@ def measure_weightings(
         intersection, union = take_chosen(shared, each, 0), take_chosen(joint, each, 0)
         union[without] = nothing[without]
         outcomes = outcomes_of(intersection, union, evaluating.precision_at, evaluating.comparison)
-        metrics.append(summarise(outcomes, weights, evaluating.precision_at))
+        metrics.append(summarise(outcomes, weights, targeted, evaluating.precision_at))
     return metrics
 
 

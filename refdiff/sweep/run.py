@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refdiff.dataset.tables import read_dataset
 from refdiff.errors import ParameterError
 from refdiff.evaluation.metrics import precision_name
 from refdiff.evaluation.settings import EvaluateMasksSettings
@@ -84,8 +85,16 @@ def sweep_method(
     own = parse_section(MethodSettings, row, where)
     methods = [weigh(row, axes, point, where) for point in points]
     bench = _Bench(params, name, evaluating, progress, root)
+    for each in (split, report_split):
+        if each is not None:
+            _check_truth(params, each, root)
     measured, digest = bench.measure(split, [*methods, own])
     ranked = [value if (value := each[metric]) is not None else -1.0 for each in measured[:-1]]
+    if max(ranked) < 0:
+        raise ParameterError(
+            f"--metric {metric}: has no value on {split} for any weighting (Pr@X needs sentences with a target, oIoU a "
+            "pixel of a mask); expected a metric that the split has; name another one, or another --split"
+        )
     best = max(range(len(ranked)), key=ranked.__getitem__)
     reported, provenance = None, {split: digest}
     if report_split is not None:
@@ -118,7 +127,6 @@ class _Bench:
     def measure(self, split: str, methods: Sequence[MethodSettings]) -> tuple[list[Metrics], dict[str, Any]]:
         """Metrics of every weighting, and where they come from."""
         params = self.params
-        find(params, f"splits.{split}")
         fusing = parse_section(FuseScoresSettings, find(params, "fuse_scores"), "fuse_scores")
         widest = widest_row(methods)
         check_source(self.name, widest, _names(params, "sources"), _names(params, "heat_sources"))
@@ -136,6 +144,21 @@ class _Bench:
         return measure_weightings(inputs, methods, readout, self.evaluating, self.progress), digest
 
 
+def _check_truth(params: dict[str, Any], split: str, root: Path) -> None:
+    """Refuse a split on which nothing can be measured.
+
+    Raises:
+        ParameterError: There is no such split, or none of its sentences has a true mask.
+        StoreError: Its tables are missing or damaged.
+    """
+    find(params, f"splits.{split}")
+    if not (read_dataset(SplitLayout(split, root).dataset).expressions.target_index >= 0).any():
+        raise ParameterError(
+            f"splits.{split}: no sentence has a true mask, so nothing can be measured; expected at least one; name a "
+            "split with masks"
+        )
+
+
 def _find_metric(asked: str, settings: EvaluateMasksSettings) -> str:
     """The metric's own spelling.
 
@@ -146,7 +169,9 @@ def _find_metric(asked: str, settings: EvaluateMasksSettings) -> str:
     for name in names:
         if asked.lower() == name.lower():
             return name
-    raise ParameterError(f"--metric {asked}: expected one of {', '.join(names)}")
+    raise ParameterError(
+        f"--metric {asked}: expected one of {', '.join(names)}; other X of Pr@X belong in evaluate_masks.precision_at"
+    )
 
 
 def _names(params: dict[str, Any], table: str) -> list[str]:

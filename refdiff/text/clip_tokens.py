@@ -9,11 +9,11 @@ from huggingface_hub import try_to_load_from_cache
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
 from refdiff.errors import ModelError
+from refdiff.paths import LOCAL_CLIP, expand_clip
 from refdiff.text.aligned import align
 from refdiff.text.tokens import SentenceTokens
 
-WHERE = "parse_text.clip_model"
-LOCAL = "local-dir:"
+WHERE = "embed_clip.model"
 HUB = "hf-hub:"
 
 
@@ -30,7 +30,7 @@ class ClipTokenizer:
 
     def __init__(self, model: str) -> None:
         self.model = model
-        tokenizer = _load(model)
+        tokenizer = _load(expand_clip(model))
         self._tokenizer = tokenizer
         self._room = int(tokenizer.context_length or 0) - _special_tokens(tokenizer)
         self._lead = _leading_tokens(tokenizer)
@@ -118,10 +118,10 @@ def _load(model: str) -> SimpleTokenizer | HFTokenizer:
 
 
 def _refuse_absent(model: str) -> None:
-    if model.startswith(LOCAL):
-        if not (Path(model.removeprefix(LOCAL)) / "open_clip_config.json").is_file():
+    if model.startswith(LOCAL_CLIP):
+        if not (Path(model.removeprefix(LOCAL_CLIP)) / "open_clip_config.json").is_file():
             raise ModelError(
-                f"{WHERE}: {model.removeprefix(LOCAL)!r} has no open_clip_config.json; expected a folder with an "
+                f"{WHERE}: {model.removeprefix(LOCAL_CLIP)!r} has no open_clip_config.json; expected a folder with an "
                 "open_clip model; correct the folder"
             )
     elif model.startswith(HUB):

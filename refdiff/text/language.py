@@ -44,7 +44,7 @@ def load_language(name: str) -> LoadedLanguage:
     Raises:
         ModelError: It is not installed, cannot be loaded by this spaCy, or has no tagger or no parser.
     """
-    package = _find(name)
+    package = find_package(name)
     import spacy
 
     try:
@@ -70,7 +70,12 @@ def load_language(name: str) -> LoadedLanguage:
     return LoadedLanguage(nlp=nlp, identity=identity)
 
 
-def _find(name: str) -> str:
+def find_package(name: str) -> str:
+    """The package of the pipeline `name`, or its twin's.
+
+    Raises:
+        ModelError: Neither is installed.
+    """
     for package in (name, PYPI_TWINS.get(name)):
         if package is not None and (_is_installed(package) or Path(package).is_dir()):
             return package

@@ -2,15 +2,15 @@
 
 import hashlib
 from functools import cached_property
-from pathlib import Path
 
 from huggingface_hub import try_to_load_from_cache
 from transformers import CLIPTokenizer
 
 from refdiff.errors import ModelError
+from refdiff.paths import expand
 from refdiff.text.tokens import SentenceTokens
 
-WHERE = "parse_text.unet_model"
+WHERE = "extract_attention.model"
 
 
 class UnetTokenizer:
@@ -53,7 +53,7 @@ class UnetTokenizer:
 
 
 def _load(model: str, revision: str | None) -> CLIPTokenizer:
-    folder = Path(model)
+    folder = expand(model)
     try:
         if not folder.is_dir():
             _refuse_absent(model, revision)

@@ -4,12 +4,14 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch.nn.functional import scaled_dot_product_attention
 
 from benchmarks.extract import Plan, measure_all, parse_arguments
 from benchmarks.extract_table import AGAIN, FIRST, PLAIN, make_table
 from benchmarks.machine import measure
-from benchmarks.schedules import SENTENCES
+from benchmarks.operations import count_flops, count_operations
+from benchmarks.schedules import SENTENCES, make_capture
+from benchmarks.sd15 import FULL_WIDTH
 
 
 @pytest.mark.slow
@@ -28,11 +30,17 @@ def test_the_smallest_form_of_it():
     assert len(make_table([ours, again, plain]).rows) == 3
 
 
-def test_fused_attention_is_counted():
+def test_attention_is_counted_whatever_torch_knows_of_its_kernels():
     query = torch.zeros(2, 4, 64, 8)  # two products of 64 x 64 x 8 for each row and head
-    with FlopCounterMode(display=False) as counter:
-        torch.nn.functional.scaled_dot_product_attention(query, query, query)
-    assert counter.get_total_flops() == 2 * (2 * 4) * (2 * 64 * 64 * 8)
+    counted = count_flops(lambda: scaled_dot_product_attention(query, query, query))
+    assert counted == 2 * (2 * 4) * (2 * 64 * 64 * 8)
+
+
+def test_operations_of_the_real_model_as_published_in_the_tables():
+    """Of SD 1.5 at 512 px; benchmarks/README.md and README.md cite these figures."""
+    capture = make_capture("paper", 512)
+    first, plain = count_operations(FULL_WIDTH, capture, photos=8, sentences=len(SENTENCES), batch=16)
+    assert (f"{first.total / 1e12:.2f}", f"{plain.total / 1e12:.2f}") == ("0.52", "1.92")
 
 
 def test_a_measurement_sees_memory():

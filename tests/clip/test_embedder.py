@@ -109,7 +109,12 @@ def test_a_long_thin_photo_costs_no_more_than_others(
     for name in ("embed_images", "embed_masked"):
         original = getattr(tower, name)
         monkeypatch.setattr(
-            tower, name, lambda pixels, *rest, call=original: (seen.append(tuple(pixels.shape)), call(pixels, *rest))[1]
+            tower,
+            name,
+            lambda pixels, *rest, call=original, **kept: (
+                seen.append(tuple(pixels.shape)),
+                call(pixels, *rest, **kept),
+            )[1],
         )
     masks = np.zeros((2, 10, 20_000), dtype=np.bool_)
     masks[0] = True

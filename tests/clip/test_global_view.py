@@ -12,7 +12,9 @@ from refdiff.errors import MaskError
 def test_a_photo_keeps_its_own_size_when_it_is_cropped() -> None:
     assert global_size(427, 640, 16, 672, "crop") == (427, 640)
     photo = np.arange(40 * 50 * 3, dtype=np.uint8).reshape(40, 50, 3)
-    np.testing.assert_array_equal(global_view(photo, 16, 672, "crop", "bilinear"), photo[:32, :48])
+    view = global_view(photo, 16, 672, "crop", "bilinear")
+    np.testing.assert_array_equal(view.pixels, photo[:32, :48])
+    assert view.size == (40, 50)
 
 
 def test_resize_takes_the_nearest_multiple() -> None:

@@ -46,7 +46,7 @@ def test_outside_is_background_and_inside_is_the_photo() -> None:
     mask = _mask(64, 64, slice(8, 40), slice(8, 40))
     mask[8:24, 8:24] = False
     frame = CropFrame(32, 8, 4.0, "bilinear", (255, 0, 7))
-    view = local_view(photo, mask, frame)
+    view = local_view(photo, mask, frame).pixels
     assert view.shape == (32, 32, 3)
     assert view[0, 0].tolist() == [255, 0, 7]
     assert view[-1, -1].tolist() == [10, 20, 30]
@@ -57,10 +57,11 @@ def test_resampling_is_that_of_pillow_on_the_crop() -> None:
     mask = _mask(50, 60, slice(5, 45), slice(10, 40))
     frame = CropFrame(24, 8, 4.0, "bilinear", (0, 0, 0))
     expected = Image.fromarray(photo[5:45, 10:40]).resize((24, 32), Image.Resampling.BILINEAR)
-    np.testing.assert_array_equal(local_view(photo, mask, frame), np.asarray(expected))
+    np.testing.assert_array_equal(local_view(photo, mask, frame).pixels, np.asarray(expected))
 
 
 def test_pixels_beyond_the_last_patch_are_left_out() -> None:
     photo = np.zeros((40, 40, 3), dtype=np.uint8)
     view = local_view(photo, _mask(40, 40, slice(0, 20), slice(0, 33)), CropFrame(32, 8, 4.0, "bilinear", (0, 0, 0)))
-    assert view.shape == (32, 48, 3)  # 32 x 52 is cut to whole patches
+    assert view.pixels.shape == (32, 48, 3)
+    assert view.size == (32, 52)

@@ -12,6 +12,7 @@ import yaml
 from refdiff.dataset.tables import read_dataset
 from refdiff.errors import StoreMismatchError
 from refdiff.evaluation.evaluate import CURVE_THRESHOLDS, Evaluation, evaluate
+from refdiff.evaluation.files import read_curves
 from refdiff.evaluation.settings import EvaluateMasksSettings
 from refdiff.evaluation.table import read_results
 from refdiff.fusion.inputs import open_inputs
@@ -72,14 +73,16 @@ def test_figures_are_those_of_the_pixels(split: SmallSplit) -> None:
     assert metrics["mIoU"] == pytest.approx(np.mean(own))
     assert metrics["chance"]["mIoU"] == pytest.approx(np.mean(mean))
     assert metrics["oracle"]["mIoU"] == pytest.approx(np.mean(best))
-    assert metrics["Pr@0.5"] == pytest.approx(np.mean(np.array(own) >= 0.5))
+    with_target = np.array([split.truths[TARGET_OF[index]].any() for index in COUNTED])
+    assert metrics["Pr@0.5"] == pytest.approx(np.mean(np.array(own)[with_target] >= 0.5))
     assert metrics["oIoU"] == pytest.approx(table.intersection[COUNTED].sum() / table.union[COUNTED].sum())
     assert best[0] == 1.0  # the truth of the first expression is among its proposals
 
 
 def test_nothing_is_lost_and_conventions_are_named(split: SmallSplit) -> None:
-    metrics = _evaluate(split, {})[1].metrics
-    counts = {name: value for name, value in metrics.items() if name.startswith("n_")}
+    result = _evaluate(split, {})[1]
+    metrics, details = result.metrics, result.details
+    counts = {name: value for name, value in {**details, **metrics}.items() if name.startswith("n_")}
     assert counts == {
         "n_expressions": 6,
         "n_evaluated": 5,
@@ -89,28 +92,37 @@ def test_nothing_is_lost_and_conventions_are_named(split: SmallSplit) -> None:
         "n_no_candidate": 1,
         "n_dropped": 1,
     }
-    assert metrics["N-acc"] == 0.0
-    assert metrics["selection_rule"] == "argmax of the score"
-    assert metrics["conventions"]["Pr@X"] == "share with IoU >= X"
+    assert (metrics["N-acc"], metrics["T-acc"]) == (0.0, 3 / 4)
+    assert details["selection_rule"] == "argmax of the score"
+    assert "whose IoU is >= X; no-target sentences are left out" in details["conventions"]["Pr@X"]
     assert json.loads(json.dumps(metrics, allow_nan=False)) == metrics
+
+
+def test_metrics_hold_figures_and_nothing_else(split: SmallSplit) -> None:
+    metrics = _evaluate(split, {})[1].metrics
+    flat = [value for each in metrics.values() for value in (each.values() if isinstance(each, dict) else [each])]
+    assert all(isinstance(value, int | float) for value in flat)
+    assert len(flat) == 9
 
 
 def test_a_filter_that_drops_everything_predicts_nothing(split: SmallSplit) -> None:
     table, result = _evaluate(split, {"min_area_px": 10_000})
     assert (table.proposal_index == -1).all()
-    assert result.metrics["N-acc"] == 1.0
-    for figures in (result.metrics, result.metrics["chance"], result.metrics["oracle"]):
+    assert (result.metrics["N-acc"], result.metrics["T-acc"]) == (1.0, 0.0)
+    for figures in (result.metrics, *result.details["bounds"].values()):
         assert figures["mIoU"] == pytest.approx(1 / 5)
-        assert figures["oIoU"] == 0.0
+        assert figures["oIoU"] == figures["Pr@0.5"] == 0.0
 
 
 @pytest.mark.parametrize("keep", [1, 2, None])
 def test_chance_and_oracle_see_what_the_method_sees(split: SmallSplit, keep: int | None) -> None:
-    metrics = _evaluate(split, {"keep_largest": keep})[1].metrics
+    result = _evaluate(split, {"keep_largest": keep})[1]
+    metrics, bounds = result.metrics, result.details["bounds"]
+    assert {name: bounds[name]["mIoU"] for name in bounds} == {name: metrics[name]["mIoU"] for name in bounds}
     assert metrics["chance"]["mIoU"] <= metrics["oracle"]["mIoU"] + 1e-12
     assert metrics["mIoU"] <= metrics["oracle"]["mIoU"] + 1e-12
     if keep == 1:
-        assert metrics["chance"] == pytest.approx(metrics["oracle"])
+        assert bounds["chance"] == pytest.approx(bounds["oracle"])
         assert metrics["mIoU"] == pytest.approx(metrics["oracle"]["mIoU"])
 
 
@@ -122,33 +134,31 @@ def test_masks_of_expressions_are_bounded_by_their_own(split: SmallSplit) -> Non
     }
     table, result = _evaluate(split, changes)
     metrics = result.metrics
-    assert "Otsu" in metrics["selection_rule"]
+    assert "Otsu" in result.details["selection_rule"]
     assert metrics["chance"]["mIoU"] <= metrics["oracle"]["mIoU"]
     assert metrics["mIoU"] <= metrics["oracle"]["mIoU"]
-    assert metrics["mean_candidates"] == pytest.approx(table.n_proposals.mean())
+    assert result.details["mean_candidates"] == pytest.approx(table.n_proposals.mean())
 
 
 def test_the_unit_may_be_the_object(split: SmallSplit) -> None:
     # Expressions 1 and 2 are of one object; only the first has truth, so nothing changes but the convention.
-    one, other = (_evaluate(split, {}, unit=unit)[1].metrics for unit in ("expression", "object"))
-    assert other["mIoU"] == pytest.approx(one["mIoU"])
-    assert one["conventions"]["unit"].startswith("expression")
-    assert other["conventions"]["unit"].startswith("object")
+    one, other = (_evaluate(split, {}, unit=unit)[1] for unit in ("expression", "object"))
+    assert other.metrics["mIoU"] == pytest.approx(one.metrics["mIoU"])
+    assert one.details["conventions"]["unit"].startswith("expression")
+    assert other.details["conventions"]["unit"].startswith("object")
 
 
 def test_curves(split: SmallSplit) -> None:
     _, result = _evaluate(split, {})
-    curves = result.curves
-    assert curves["thresholds"] == list(CURVE_THRESHOLDS)
+    assert [point["threshold"] for point in result.curves] == list(CURVE_THRESHOLDS)
     assert len(CURVE_THRESHOLDS) == 101
-    for name in ("method", "chance", "oracle"):
-        values = curves["precision"][name]
-        assert len(values) == 101
+    for name in ("precision", "chance", "oracle"):
+        values = [point[name] for point in result.curves]
         assert values[0] == 1.0
         assert all(later <= earlier + 1e-12 for earlier, later in pairwise(values))
-    assert curves["precision"]["method"][50] == result.metrics["Pr@0.5"]
-    assert sum(curves["iou_histogram"]["counts"]) == 5
-    assert curves["iou_histogram"]["edges"] == [0, 0.25, 0.5, 0.75, 1]
+    assert result.curves[50]["precision"] == result.metrics["Pr@0.5"]
+    assert sum(result.details["iou_histogram"]["counts"]) == 5
+    assert result.details["iou_histogram"]["edges"] == [0, 0.25, 0.5, 0.75, 1]
 
 
 def test_predictions_of_another_dataset_are_refused(split: SmallSplit) -> None:
@@ -216,8 +226,7 @@ def test_the_stages_write_what_the_functions_say(project: Path, split: SmallSpli
     expected = _evaluate(split, {})[1].metrics
     assert {name: results["val"]["both"][name] for name in expected} == expected
     assert results["val"]["weak"]["provenance"]["parameters"]["method"]["proposals"] == "weak"
-    curves = json.loads(split.layout.curves("both").read_text(encoding="utf-8"))
-    assert len(curves["precision"]["oracle"]) == 101
+    assert len(read_curves(split.layout.curves("both"))["precision"]["oracle"]) == 101
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from refdiff.evaluation.metrics import (
     precisions,
     reach,
     summarise,
+    target_accuracies,
     unit_weights,
 )
 
@@ -25,9 +26,13 @@ def _ones(n: int) -> np.ndarray:
     return np.ones(n)
 
 
+def _all(n: int) -> np.ndarray:
+    return np.ones(n, np.bool_)
+
+
 def test_a_hand_worked_case() -> None:
     outcomes = outcomes_of(np.array([50, 0, 90, 30]), np.array([100, 40, 100, 40]), AT, ">=")
-    summary = summarise(outcomes, _ones(4), AT)
+    summary = summarise(outcomes, _ones(4), _all(4), AT)
     assert summary["oIoU"] == pytest.approx(170 / 280)
     assert summary["mIoU"] == pytest.approx((0.5 + 0 + 0.9 + 0.75) / 4)
     assert (summary["Pr@0.5"], summary["Pr@0.7"], summary["Pr@0.9"]) == (0.75, 0.5, 0.25)
@@ -44,15 +49,52 @@ def test_no_target_and_no_prediction() -> None:
     assert outcomes.iou.tolist() == [1.0, 0.0, 0.5]
     assert mean_iou(outcomes, _ones(3)) == pytest.approx(0.5)
     assert overall_iou(outcomes, _ones(3)) == pytest.approx(20 / 70)
-    assert precisions(outcomes, _ones(3)) == pytest.approx([2 / 3, 1 / 3, 1 / 3])
+    assert precisions(outcomes, _ones(3), np.array([False, False, True])) == [1.0, 0.0, 0.0]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.booleans(), st.integers(0, 9), st.integers(1, 9)), min_size=1))
+def test_no_target_sentences_are_counted_as_by_the_authors_of_grefcoco(
+    cases: list[tuple[bool, bool, int, int]],
+) -> None:
+    """Against ReLA's evaluator in plain words: true positives are no-targets that are answered so."""
+    iou_sum, inter_sum, union_sum, hits = 0.0, 0, 0, [0, 0, 0]
+    counts = {(target, answer): 0 for target in (True, False) for answer in (True, False)}
+    shared, joint = [], []
+    for target, answer, first, second in cases:
+        # A prediction is empty or has `first` + 1 pixels; a truth is empty or has `second`, and they share the fewer.
+        predicted, true = (first + 1) * answer, second * target
+        inter, union = min(predicted, true), max(predicted, true)
+        counts[target, answer] += 1
+        iou = inter / union if union else 1.0
+        iou_sum, inter_sum, union_sum = iou_sum + iou, inter_sum + inter, union_sum + union
+        if target:
+            hits = [hit + (iou >= threshold) for hit, threshold in zip(hits, AT, strict=True)]
+        shared.append(inter)
+        joint.append(union)
+    outcomes = outcomes_of(np.array(shared), np.array(joint), AT, ">=")
+    targeted, predicted_any = np.array([case[0] for case in cases]), np.array([case[1] for case in cases])
+    n, with_target = len(cases), int(targeted.sum())
+    assert mean_iou(outcomes, _ones(n)) == pytest.approx(iou_sum / n)
+    assert overall_iou(outcomes, _ones(n)) == (pytest.approx(inter_sum / union_sum) if union_sum else None)
+    expected = [hit / with_target for hit in hits] if with_target else [None] * 3
+    assert precisions(outcomes, _ones(n), targeted) == [
+        each if each is None else pytest.approx(each) for each in expected
+    ]
+    found = target_accuracies(predicted_any, _ones(n), targeted)
+    if with_target == n:
+        assert found == {"N-acc": None, "T-acc": None}
+    else:
+        assert found["N-acc"] == pytest.approx(counts[False, False] / (n - with_target))
+        assert found["T-acc"] == (pytest.approx(counts[True, True] / with_target) if with_target else None)
 
 
 def test_nothing_to_count_is_none() -> None:
     nothing = outcomes_of(np.zeros(0), np.zeros(0), AT, ">=")
-    assert set(summarise(nothing, _ones(0), AT).values()) == {None}
+    assert set(summarise(nothing, _ones(0), _all(0), AT).values()) == {None}
     only_empty = outcomes_of(np.zeros(1), np.zeros(1), AT, ">=")
     assert overall_iou(only_empty, _ones(1)) is None
     assert mean_iou(only_empty, _ones(1)) == 1.0
+    assert precisions(only_empty, _ones(1), ~_all(1)) == [None, None, None]
 
 
 def test_an_intersection_beyond_the_union_is_refused() -> None:
@@ -102,7 +144,7 @@ def test_metrics_are_in_their_range_and_precision_falls(values: list[tuple[int, 
     if overall is not None:
         used = outcomes.iou[joint > 0]
         assert used.min() - 1e-12 <= overall <= used.max() + 1e-12
-    values_at = [value for value in precisions(outcomes, weights) if value is not None]
+    values_at = [value for value in precisions(outcomes, weights, _all(len(values))) if value is not None]
     assert values_at == sorted(values_at, reverse=True)
     assert values_at[0] == 1.0
 
@@ -115,6 +157,7 @@ def test_order_does_not_matter(values: list[tuple[int, int]], random: object) ->
         summarise(
             outcomes_of(np.array([min(p) for p in some]), np.array([max(p) for p in some]), AT, ">="),
             _ones(len(some)),
+            _all(len(some)),
             AT,
         )
         for some in (values, pairs_again)

@@ -15,20 +15,18 @@ METRICS = {
     "Pr@0.5": 0.25,
     "Pr@0.6": None,
     "Pr@0.9": 0.0,
-    "n_expressions": 12,
     "n_evaluated": 12,
-    "n_no_candidate": 0,
-    "n_no_target": 0,
-    "n_without_truth": 0,
-    "chance": {"oIoU": 0.2, "mIoU": 0.1},
-    "conventions": {},
-    "oracle": {"oIoU": 0.75, "mIoU": 0.875},
+    "chance": {"mIoU": 0.1},
+    "oracle": {"mIoU": 0.875},
 }
+DETAILS = {"n_expressions": 12, "n_no_candidate": 0, "n_no_target": 0, "n_without_truth": 0, "conventions": {}}
+NOTHING = dict.fromkeys(METRICS) | {"n_evaluated": 0, "chance": {"mIoU": None}, "oracle": {"mIoU": None}}
 
 
-def _print(results: dict, width: int = 140) -> str:
+def _print(results: dict, width: int = 140, benchmark: str | None = None) -> str:
     stream = io.StringIO()
-    print_table(results, Console(file=stream, width=width))
+    joined = {split: {name: {**DETAILS, **each} for name, each in rows.items()} for split, rows in results.items()}
+    print_table(joined, dict.fromkeys(results, benchmark), Console(file=stream, width=width))
     return stream.getvalue()
 
 
@@ -50,11 +48,45 @@ def test_no_figure_is_cut_in_a_terminal_of_80_characters() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    ("changes", "benchmark", "remark"),
+    [
+        ({}, None, None),
+        ({}, "mine", None),
+        ({"n_evaluated": 10834}, "RefCOCO val", None),
+        ({}, "gRefCOCO val", None),  # how many sentences it has is not known
+        ({}, "RefCOCO val", "12 sentences count, RefCOCO val has 10,834: not comparable with figures published"),
+        ({"n_evaluated": 8810}, "refcoco+ testa", "8,810 sentences count, RefCOCO+ testA has 5,726: not comparable"),
+        ({"n_no_candidate": 12}, None, "gs: there was no candidate mask for any sentence"),
+        ({"n_no_candidate": 11}, None, None),
+        ({**NOTHING, "n_without_truth": 12}, "RefCOCO val", "no sentence has a true mask, so nothing is measured"),
+        (
+            {"n_no_target": 2, "N-acc": 0.5, "T-acc": None},
+            None,
+            "gs: N-acc 50.00 of 2 no-target sentences, T-acc - of 10 with a target",
+        ),
+    ],
+)
+def test_what_has_to_be_said_stands_below_the_table(
+    changes: dict[str, object], benchmark: str | None, remark: str | None
+) -> None:
+    text = _print({"val": {"gs": {**METRICS, **changes}}}, benchmark=benchmark)
+    below = " ".join(text.split(" gs ")[1].splitlines()[1:]).strip()
+    assert below == "" if remark is None else remark in below
+
+
+def test_what_was_not_measured_is_a_dash() -> None:
+    line = next(line for line in _print({"val": {"gs": NOTHING}}).splitlines() if " gs " in line)
+    assert line.split() == ["gs", *"-" * 9]
+
+
 def test_results_are_read_by_split_and_method(tmp_path: Path) -> None:
     for split, method in (("val", "gs"), ("val", "ds"), ("test", "gs"), ("test", "ds")):
         path = SplitLayout(split, tmp_path).metrics(method)
         path.parent.mkdir(parents=True)
-        path.write_text(json.dumps({**METRICS, "method": method, "split": split}), encoding="utf-8")
+        path.write_text(json.dumps(METRICS), encoding="utf-8")
+        details = {**DETAILS, "method": method, "split": split}
+        path.with_name("details.json").write_text(json.dumps(details), encoding="utf-8")
     results = read_results(["val", "test"], ["gs", "ds"], tmp_path)
     assert [(s, m, v["method"]) for s, rows in results.items() for m, v in rows.items()] == [
         ("val", "gs", "gs"),

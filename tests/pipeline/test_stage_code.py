@@ -185,6 +185,58 @@ def test_a_new_module_counts_from_the_moment_that_it_is_imported(package: Path) 
     assert facts.CODE.digest() not in (before, there)
 
 
-def _edit(file: Path, line: str = "# edited\n") -> None:
+SOURCE = '''"""What it is."""
+
+STEP = 1
+"""What it is for."""
+
+class Kind:
+    """What it says."""
+
+def run(name):
+    """What it does."""
+    return f"{name!r} of {STEP:>3}"  # why
+'''
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ('"""What it is."""', '"""Something else,\n\nat length."""'),
+        ('"""What it is for."""\n', ""),
+        ('    """What it says."""', '    """Other words."""'),
+        ('    """What it does."""\n', "\n    # not a word\n\n"),
+        ("  # why", "      # why not"),
+        ("(name)", "(\n    name\n)"),
+    ],
+)
+def test_words_and_blank_lines_of_a_module_do_not_count(package: Path, old: str, new: str) -> None:
+    assert old in SOURCE
+    assert _code_with(package, SOURCE) == _code_with(package, SOURCE.replace(old, new, 1))
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("STEP = 1", "STEP = 2"),
+        ("STEP = 1", 'STEP = "1"'),
+        ("!r}", "!s}"),
+        (":>3}", ":>4}"),
+        (" of ", " in "),
+        ("    return f", "    f"),
+        ("class Kind:\n", "class Kind:\n    pass\n"),
+    ],
+)
+def test_whatever_runs_of_a_module_counts(package: Path, old: str, new: str) -> None:
+    assert old in SOURCE
+    assert _code_with(package, SOURCE) != _code_with(package, SOURCE.replace(old, new, 1))
+
+
+def _code_with(package: Path, source: str) -> str:
+    (package / "device.py").write_text(source, encoding="utf-8")
+    return facts.CODE.digest()
+
+
+def _edit(file: Path, line: str = "EDITED = True\n") -> None:
     with file.open("a", encoding="utf-8") as opened:
         opened.write(line)

@@ -106,7 +106,9 @@ def _run_method(layout: Any, name: str, row: dict[str, Any]) -> None:
         unit="expression", comparison=">=", precision_at=(0.5, 0.6, 0.7, 0.8, 0.9), histogram_bins=4
     )
     result = evaluate(table, inputs.dataset, inputs.proposals, inputs.overlap, method=method, settings=settings)
-    for path, content in ((layout.metrics(name), result.metrics), (layout.curves(name), result.curves)):
+    written = {"metrics": result.metrics, "details": result.details, "curves": result.curves}
+    for file, content in written.items():
+        path = getattr(layout, file)(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(content), encoding="utf-8")
 

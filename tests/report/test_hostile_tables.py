@@ -48,7 +48,7 @@ RECORDS = (
     *(f"artifacts/val/{name}.zarr/zarr.json" for name in STORES),
     "artifacts/val/pooled/regions.zarr/letterbox_8x8/zarr.json",
     "artifacts/val/attention/paper.zarr/cross_8x8/zarr.json",
-    *(f"reports/val/both/{name}.json" for name in ("metrics", "curves")),
+    *(f"reports/val/both/{name}.json" for name in ("metrics", "details", "curves")),
 )
 NUMBERS = st.sampled_from([-2, -1, 0, 1, 3, 10**6, 2**31 - 1, 2**62])
 REALS = st.sampled_from([float("nan"), float("inf"), -1.0, 0.0, 0.5, 1e30])

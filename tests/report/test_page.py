@@ -91,7 +91,7 @@ def test_the_table_has_every_method_and_the_best_in_bold(report: Report, reader:
 
 def test_selection_rules_conventions_and_parameters_are_there(reader: PageReader) -> None:
     assert "argmax of the score with contrast times (a (1 - a)) ** 0.5" in reader.text
-    assert "share with IoU >= X" in reader.text
+    assert "whose IoU is >= X" in reader.text
     assert "sum of intersections over sum of unions" in reader.text
     assert "splits: <script>x</script>" in reader.text
     assert "1 fault of the dataset dropped. 2 sentences are left out with it." in reader.text
@@ -124,7 +124,7 @@ def test_a_split_without_truth_and_without_pictures(report: Report) -> None:
     gallery = replace(split.gallery, ranked_by=None, cases=())
     reader = PageReader(render_page(_with_split(report, metrics=metrics, curves=curves, gallery=gallery)))
     assert reader.faults == []
-    assert "No sentence of this split has a true mask." in reader.text
+    assert "No sentence of this split has a target with a true mask." in reader.text
     assert "6 without truth (not counted)" in reader.text
     assert reader.of("img") == []
 

@@ -5,15 +5,15 @@ from pathlib import Path
 import pytest
 
 from refdiff.text.parser import Parser
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import ParserSettings
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 SD = FIXTURES / "parity" / "sd"
 
 
 @pytest.fixture(scope="session")
-def settings() -> ParseTextSettings:
-    return ParseTextSettings(
+def settings() -> ParserSettings:
+    return ParserSettings(
         spacy_model="en_core_web_sm",
         head_fallbacks=("subject", "attribute", "attached", "first_noun", "content_word"),
         unet_model=str(SD),
@@ -24,5 +24,5 @@ def settings() -> ParseTextSettings:
 
 
 @pytest.fixture(scope="session")
-def parser(settings: ParseTextSettings) -> Parser:
+def parser(settings: ParserSettings) -> Parser:
     return Parser(settings)

@@ -14,7 +14,7 @@ from refdiff.errors import ArtifactMissingError, ModelError, TextError
 from refdiff.layout import SplitLayout
 from refdiff.masks.rle import encode_mask
 from refdiff.parquet import read_provenance
-from refdiff.text.settings import ParseTextSettings
+from refdiff.text.settings import ParserSettings
 from refdiff.text.tables import read_text
 from stages import parse_text
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).parents[2]
 SENTENCES = ["the dog on the left", "guy top r", "🐶", "a very " + "very " * 90 + "big dog"]
 
 
-def make_project(folder: Path, sentences: list[str], settings: ParseTextSettings) -> SplitLayout:
+def make_project(folder: Path, sentences: list[str], settings: ParserSettings) -> SplitLayout:
     counts = encode_mask(np.eye(4, dtype=bool))
     n = len(sentences)
     split = Dataset(
@@ -40,7 +40,13 @@ def make_project(folder: Path, sentences: list[str], settings: ParseTextSettings
     )
     layout = SplitLayout("toy", root=folder)
     write_dataset(layout.dataset, split)
-    params = {"splits": {"toy": {}}, "parse_text": settings.model_dump(mode="json")}
+    section = settings.model_dump(mode="json")
+    params = {
+        "splits": {"toy": {}},
+        "extract_attention": {"model": section.pop("unet_model"), "revision": section.pop("unet_revision")},
+        "embed_clip": {"model": section.pop("clip_model")},
+        "parse_text": section,
+    }
     (folder / "params.yaml").write_text(yaml.safe_dump(params))
     return layout
 
@@ -51,7 +57,7 @@ def run_stage(folder: Path, split: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_split_is_parsed(tmp_path: Path, settings: ParseTextSettings) -> None:
+def test_a_split_is_parsed(tmp_path: Path, settings: ParserSettings) -> None:
     layout = make_project(tmp_path, SENTENCES, settings)
     run = run_stage(tmp_path, "toy")
     assert run.returncode == 0, run.stderr
@@ -76,12 +82,12 @@ def test_a_split_is_parsed(tmp_path: Path, settings: ParseTextSettings) -> None:
         (
             {"batch_sentences": -1},
             "toy",
-            "error: parse_text.batch_sentences: Input should be greater than or equal",
+            "error: parse_text.batch_sentences: expected greater than or equal",
         ),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_code_2(
-    tmp_path: Path, settings: ParseTextSettings, change: dict[str, object], split: str, message: str
+    tmp_path: Path, settings: ParserSettings, change: dict[str, object], split: str, message: str
 ) -> None:
     make_project(tmp_path, SENTENCES, settings.model_copy(update=change))
     run = run_stage(tmp_path, split)
@@ -98,7 +104,7 @@ def refuse_here(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_blank_sentence_stops_the_stage_and_is_named(
-    tmp_path: Path, settings: ParseTextSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: ParserSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = make_project(tmp_path, ["the dog", " "], settings)
     with pytest.raises(TextError, match=r"^toy: expression e1: the sentence is blank, got ' '; expected words"):
@@ -107,7 +113,7 @@ def test_a_blank_sentence_stops_the_stage_and_is_named(
 
 
 def test_a_missing_pipeline_is_refused(
-    tmp_path: Path, settings: ParseTextSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: ParserSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_project(tmp_path, ["the dog"], settings.model_copy(update={"spacy_model": "en_core_web_xx"}))
     with pytest.raises(ModelError, match="'en_core_web_xx' is not installed"):
@@ -115,7 +121,7 @@ def test_a_missing_pipeline_is_refused(
 
 
 def test_a_split_that_was_not_prepared_is_refused(
-    tmp_path: Path, settings: ParseTextSettings, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, settings: ParserSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     layout = make_project(tmp_path, SENTENCES, settings)
     (layout.dataset / "images.parquet").unlink()

@@ -63,7 +63,7 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("model", ["nobody/has-this-model", "a/b/c", "models/not there"])
 def test_an_absent_model_is_refused_with_the_command_that_gets_it(model: str) -> None:
-    with pytest.raises(ModelError, match=r"unet_model: the tokenizer of .* cannot be read; .* run `hf download "):
+    with pytest.raises(ModelError, match=r"^extract_attention\.model: .* cannot be read; .* run `hf download "):
         UnetTokenizer(model)
 
 

@@ -1,0 +1,90 @@
+"""The command `refdiff doctor`."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from refdiff.command import EXIT_REFUSED
+from refdiff.doctor.findings import Finding, Section, format_sections, missing
+from refdiff.errors import RefdiffError
+from refdiff.params import PARAMS_FILE, read_params
+from refdiff.presets.table import PRESETS
+from refdiff.recipe import locate_models
+
+
+def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add `doctor` to the command line."""
+    parser = commands.add_parser(
+        "doctor",
+        help="say what is here of what params.yaml needs, and what brings the rest",
+        description="Check machine, packages, models, datasets and all parameters before hours are spent; name the "
+        "command that brings what is missing, and the hours and bytes to expect. Nothing is downloaded or changed. "
+        "Exit code 2 when something is missing.",
+    )
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--params", type=Path, default=PARAMS_FILE, metavar="FILE", help="params.yaml if absent")
+    which.add_argument("--preset", choices=PRESETS, help="a preset, for one photo: no datasets are looked for")
+    parser.set_defaults(run=_examine)
+
+
+def _examine(arguments: argparse.Namespace) -> None:
+    """Print all findings; end with exit code 2 if something is missing.
+
+    Raises:
+        ParameterError: The parameters are no YAML mapping.
+    """
+    sections = examine(arguments.params, arguments.preset)
+    print(format_sections(sections))
+    count = sum(finding.state == "MISSING" for section in sections for finding in section.findings)
+    if count:
+        commands = sum(len(finding.run) for section in sections for finding in section.findings)
+        how = f"; the {commands} commands above bring it" if commands else ""
+        print(f"\n{count} things are missing{how}" if count > 1 else f"\n1 thing is missing{how}")
+        sys.exit(EXIT_REFUSED)
+    print("\nall is there")
+
+
+def examine(path: Path, preset: str | None) -> list[Section]:
+    """All sections of the report.
+
+    Args:
+        path: The parameter file.
+        preset: A preset instead of it, for one photo without a dataset.
+
+    Raises:
+        ParameterError: The parameters are no YAML mapping.
+    """
+    from refdiff.doctor.cost import estimate
+    from refdiff.doctor.datasets import ONE_PHOTO, check_datasets
+    from refdiff.doctor.machine import check_machine, check_packages
+    from refdiff.doctor.models import check_models, name_models
+
+    params = locate_models(read_params(path), path.resolve().parent) if preset is None else PRESETS[preset].read()
+    models = list(name_models(params))
+    found, weights = check_models(models)
+    sections = [
+        _check_parameters(params, str(path) if preset is None else f"preset {preset}"),
+        check_machine(),
+        check_packages((params.get("parse_text") or {}).get("spacy_model")),
+        found,
+    ]
+    sizes = ONE_PHOTO
+    if preset is None:
+        datasets, sizes = check_datasets(params)
+        sections.append(datasets)
+    return [*sections, estimate(params, sizes, models, weights)]
+
+
+def _check_parameters(params: dict[str, Any], name: str) -> Section:
+    """All sections and how rows go together."""
+    from refdiff.checking.project import check_project
+
+    try:
+        check_project(params)
+    except RefdiffError as error:
+        return Section("parameters", (missing(error),))
+    counts = ", ".join(
+        f"{len(params.get(table) or {})} {table}" for table in ("splits", "captures", "sources", "methods")
+    )
+    return Section("parameters", (Finding("ok", f"{name}: {counts}"),))

@@ -1,0 +1,156 @@
+"""Hours and bytes to expect of a run on this machine."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from refdiff.clip.settings import ClipSettings
+from refdiff.device import check_precision, choose_device
+from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
+from refdiff.doctor import operations
+from refdiff.doctor.datasets import SplitSize
+from refdiff.doctor.findings import Finding, Section, format_bytes
+from refdiff.doctor.machine import count_cores, free_disk
+from refdiff.doctor.models import NamedModel
+from refdiff.errors import RefdiffError
+from refdiff.layout import ARTIFACTS
+from refdiff.params import parse_section
+from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, RegionsSettings, SamSettings
+
+_SHARE_OF_PEAK = 0.5
+_PEAK_SIDE = {"cpu": 1024, "cuda": 8192}
+_REGIONS_S = 0.2  # of one core, a photo
+_COPIES = 2  # artifacts, with which work folders share their files, and DVC's cache
+
+
+@dataclass(frozen=True, slots=True)
+class _Rows:
+    """What a run computes, read from the parameters."""
+
+    captures: list[CaptureSettings]
+    sources: dict[str, Any]
+    heat_masks: int
+    clip: ClipSettings
+    keep_latents: bool
+
+    @classmethod
+    def read(cls, params: Mapping[str, Any]) -> "_Rows":
+        tables = {name: params.get(name) or {} for name in ("captures", "sources", "heat_sources")}
+        heat = [HEAT_SOURCES.parse(row, name) for name, row in tables["heat_sources"].items()]
+        return cls(
+            [parse_section(CaptureSettings, row, name) for name, row in tables["captures"].items()],
+            {name: PHOTO_SOURCES.parse(row, name) for name, row in tables["sources"].items()},
+            sum(len(row.thresholds) for row in heat),
+            parse_section(ClipSettings, params.get("embed_clip"), "embed_clip"),
+            parse_section(ExtractAttentionSettings, params.get("extract_attention"), "").keep_latents,
+        )
+
+
+def estimate(
+    params: Mapping[str, Any], sizes: Mapping[str, SplitSize], models: list[NamedModel], weights: Mapping[str, float]
+) -> Section:
+    """A line for each split: hours of the stages that cost, and bytes.
+
+    Args:
+        params: Content of params.yaml.
+        sizes: Of the splits.
+        models: Those that the parameters name.
+        weights: Their numbers of weights, by parameter; those that are not known are left out.
+    """
+    title = "to expect"
+    if not sizes:
+        return Section(title, (Finding("note", "the size of no split is known yet: fetch the annotations first"),))
+    try:
+        rows = _Rows.read(params)
+        rates = {model.where: _rate(model) for model in models}
+    except RefdiffError as error:
+        return Section(title, (Finding("note", f"cannot be told: {error}"),))
+    lines = [_HEADER]
+    total = [0.0] * 4
+    for name, size in sizes.items():
+        figures = [*_seconds(rows, size, weights, rates), _bytes(rows, size)]
+        total = [one + other for one, other in zip(total, figures, strict=True)]
+        lines.append(_line(name, size, figures))
+    if len(sizes) > 1:
+        lines.append(_line("together", SplitSize(0, 0, 0.0, True), total))
+    speeds = sorted(
+        {f"{rate / 1e12:.2g} TFLOP/s in {model.dtype}" for model in models for rate in [rates[model.where]]}
+    )
+    text = (
+        f"operations of the real architectures at half of the speed of a matrix product, measured now: "
+        f"{', '.join(speeds)}. {operations.CANDIDATES} masks a photo are assumed. The hours are right to a factor of "
+        "two or three, the bytes to one and a half"
+    )
+    unknown = [model.name for model in models if model.where not in weights]
+    if unknown:
+        text += f"; without {', '.join(unknown)}, whose size is not known yet"
+    findings = [Finding("note", text)]
+    if _COPIES * total[3] > free_disk(ARTIFACTS):
+        need = format_bytes(_COPIES * total[3])
+        findings.append(Finding("MISSING", f"disk: artifacts and DVC's cache of them take about {need}; free some"))
+    return Section(title, tuple(findings), tuple(lines))
+
+
+_HEADER = f"{'split':<24} {'photos':>7} {'sentences':>9}  {'attention':>10} {'masks':>10} {'CLIP':>10}  {'disk':>8}"
+
+
+def _line(name: str, size: SplitSize, figures: list[float]) -> str:
+    counts = f"{size.photos:>7,} {size.sentences:>9,}" if size.photos else " " * 17
+    times = " ".join(f"{_format_time(seconds):>10}" for seconds in figures[:3])
+    return f"{name:<24} {counts}  {times}  {format_bytes(figures[3]):>8}"
+
+
+def _format_time(seconds: float) -> str:
+    for unit, length in (("days", 86400.0), ("hours", 3600.0), ("min", 60.0)):
+        if seconds >= 2 * length:
+            return f"{seconds / length:,.0f} {unit}" if seconds >= 10 * length else f"{seconds / length:.1f} {unit}"
+    return f"{seconds:.0f} s" if seconds >= 1 else "< 1 s"
+
+
+def _seconds(
+    rows: _Rows, size: SplitSize, weights: Mapping[str, float], rates: Mapping[str, float]
+) -> tuple[float, float, float]:
+    """Of extract_attention, propose_masks and embed_clip."""
+    sd, clip = "extract_attention.model", "embed_clip.model"
+    attention = sum(operations.attention_operations(each, size, weights.get(sd, 0.0)) for each in rows.captures)
+    masks = embedding = 0.0
+    for name, source in rows.sources.items():
+        where = f"sources.{name}.model"
+        if isinstance(source, SamSettings) and where in weights:
+            masks += operations.mask_operations(source, size, weights[where]) / rates[where]
+        elif isinstance(source, RegionsSettings):
+            masks += size.photos * _REGIONS_S
+        network = operations.clip_operations(rows.clip, size, weights.get(clip, 0.0)) / rates[clip]
+        embedding += network + operations.crop_seconds(rows.clip, size) / count_cores()
+    return attention / rates.get(sd, 1.0), masks, embedding
+
+
+def _bytes(rows: _Rows, size: SplitSize) -> float:
+    latents = {(each.canvas_px, each.sample_posterior): each for each in rows.captures if rows.keep_latents}
+    return (
+        sum(operations.attention_bytes(each, size) for each in rows.captures)
+        + sum(operations.latent_bytes(each, size) for each in latents.values())
+        + len(rows.sources) * operations.clip_bytes(rows.clip, size)
+        + operations.mask_bytes(size, rows.heat_masks)
+    )
+
+
+def _rate(model: NamedModel) -> float:
+    """Operations a second that a network is expected to reach.
+
+    Raises:
+        RefdiffError: There is no such device, or it does not compute in this precision.
+    """
+    import torch
+
+    device = choose_device(model.device)
+    check_precision(device, model.dtype, model.where)
+    side = _PEAK_SIDE.get(device.type, 1024)
+    one = torch.randn(side, side, device=device).to(getattr(torch, model.dtype))
+    best = float("inf")
+    for _ in range(4):  # the first one sets up
+        started = time.perf_counter()
+        float((one @ one)[0, 0])  # waits for the accelerator
+        best = min(best, time.perf_counter() - started)
+    return _SHARE_OF_PEAK * 2 * side**3 / best

@@ -1,0 +1,153 @@
+"""The datasets of params.yaml: their files, their counts against the published ones, and their photos."""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from refdiff.dataset.benchmarks import Benchmark, find_benchmark
+from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.prepare import READERS
+from refdiff.dataset.records import DatasetRecords
+from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
+from refdiff.doctor.findings import Finding, Section, missing
+from refdiff.errors import RefdiffError
+from refdiff.params import parse_section
+
+_ARCHIVE = "https://web.archive.org/web/{stamp}/https://bvisionweb1.cs.unc.edu/licheng/referit/data/{name}.zip"
+_STAMPS = {"refcoco": "20220413011718", "refcoco+": "20220413011656", "refcocog": "20220413012904"}
+_PHOTOS = "http://images.cocodataset.org/zips/train2014.zip"
+_GREFCOCO = "https://github.com/henghuiding/gRefCOCO"
+
+
+@dataclass(frozen=True, slots=True)
+class SplitSize:
+    """How much work a split is.
+
+    Attributes:
+        photos: Photos.
+        sentences: Sentences.
+        tokens: Tokens of a sentence, about.
+        counted: Whether it was counted here, or is what the benchmark's papers say.
+    """
+
+    photos: int
+    sentences: int
+    tokens: float
+    counted: bool
+
+
+ONE_PHOTO = {"one photo, one sentence": SplitSize(1, 1, 4, counted=True)}
+"""What `refdiff segment` is asked for."""
+
+
+def check_datasets(params: Mapping[str, Any]) -> tuple[Section, dict[str, SplitSize]]:
+    """Every split; and the sizes of those that are here or published."""
+    findings: list[Finding] = []
+    sizes: dict[str, SplitSize] = {}
+    drawn = (params.get("draw_scenes") or {}).get("folder")
+    for name, content in (params.get("splits") or {}).items():
+        try:
+            row = parse_section(SplitRow, content, f"splits.{name}")
+            settings = parse_section(PrepareDatasetSettings, params.get("prepare_dataset"), "prepare_dataset")
+        except RefdiffError:
+            continue  # section `parameters` has it
+        if row.folder == drawn and not Path(row.folder).exists():
+            findings.append(Finding("ok", f"{name}: `dvc repro` draws it"))
+            continue
+        benchmark = None if row.benchmark is None else find_benchmark(row.benchmark)
+        found, size = _check_split(name, row, settings, benchmark)
+        findings += found
+        if size is not None:
+            sizes[name] = size
+    return Section("datasets", _without_repeats(findings)), sizes
+
+
+def _check_split(
+    name: str, row: SplitRow, settings: PrepareDatasetSettings, benchmark: Benchmark | None
+) -> tuple[list[Finding], SplitSize | None]:
+    faults = FaultLog()
+    try:
+        records = READERS[row.format](row, settings, faults)
+    except RefdiffError as error:
+        findings = [missing(error, _fetch_annotations(row, benchmark))]
+        if not Path(row.images).is_dir():
+            findings.append(_no_photos(row, benchmark))
+        return findings, _published_size(benchmark)
+    words = [len(sentence.split()) for ref in records.refs for _, sentence in ref.sentences]
+    photos = {ref.image_id for ref in records.refs}
+    size = SplitSize(len(photos), records.expressions, sum(words) / max(len(words), 1), counted=True)
+    findings = [_compare(name, records, size, benchmark)]
+    if faults.faults:
+        text = f"{name}: {len(faults.faults)} faults, the first: {faults.lines()[0]}; `dvc repro` names all"
+        findings.append(Finding("MISSING" if settings.on_fault == "refuse" else "note", text))
+    findings += _check_photos(name, row, records, benchmark)
+    return findings, size
+
+
+def _compare(name: str, records: DatasetRecords, size: SplitSize, benchmark: Benchmark | None) -> Finding:
+    """The counts, beside the published ones."""
+    here = {"photos": size.photos, "objects": len(records.refs), "sentences": size.sentences}
+    text = f"{name}: {', '.join(f'{count:,} {what}' for what, count in here.items())}"
+    if benchmark is None:
+        return Finding("ok", text)
+    published = {"photos": benchmark.images, "objects": benchmark.objects, "sentences": benchmark.sentences}
+    other = {what: count for what, count in published.items() if count is not None and count != here[what]}
+    if not other:
+        return Finding("ok", f"{text}, as {benchmark.name} has")
+    expected = ", ".join(f"{count:,} {what}" for what, count in other.items())
+    return Finding("note", f"{text}; {benchmark.name} has {expected}: figures are not comparable with published ones")
+
+
+def _check_photos(name: str, row: SplitRow, records: DatasetRecords, benchmark: Benchmark | None) -> list[Finding]:
+    """Which photos are not there, found by listing folders: none is opened."""
+    folders: defaultdict[Path, list[str]] = defaultdict(list)
+    for photo in records.photos.values():
+        folders[photo.path.parent].append(photo.path.name)
+    absent = [folder / file for folder, files in folders.items() for file in sorted({*files} - _list(folder))]
+    if not absent:
+        return [Finding("ok", f"{name}: all photos are in {row.images}")]
+    if not Path(row.images).is_dir():
+        return [_no_photos(row, benchmark)]
+    text = f"{name}: {len(absent):,} of {len(records.photos):,} photos are not there, such as {absent[0]}"
+    return [Finding("MISSING", text, _fetch_photos(row, benchmark))]
+
+
+def _list(folder: Path) -> set[str]:
+    try:
+        return {path.name for path in folder.iterdir()}
+    except OSError:
+        return set()
+
+
+def _no_photos(row: SplitRow, benchmark: Benchmark | None) -> Finding:
+    return Finding("MISSING", f"{row.images}: no such folder; expected the photos", _fetch_photos(row, benchmark))
+
+
+def _published_size(benchmark: Benchmark | None) -> SplitSize | None:
+    if benchmark is None or benchmark.sentences is None:
+        return None
+    return SplitSize(benchmark.images, benchmark.sentences, 9 if benchmark.dataset == "refcocog" else 4, counted=False)
+
+
+def _fetch_annotations(row: SplitRow, benchmark: Benchmark | None) -> tuple[str, ...]:
+    """Commands that fetch what the folder's name says, where its source is known."""
+    name, parent = Path(row.folder).name, Path(row.folder).parent
+    if row.format == "refer" and benchmark is not None and name in _STAMPS:
+        address = _ARCHIVE.format(stamp=_STAMPS[name], name=name)
+        return (f"curl -Lo {name}.zip '{address}' && unzip -q {name}.zip -d {parent}",)
+    if row.format == "grefcoco":
+        return (f"mkdir -p {row.folder}  # grefs(unc).json and instances.json, see {_GREFCOCO}",)
+    return ()
+
+
+def _fetch_photos(row: SplitRow, benchmark: Benchmark | None) -> tuple[str, ...]:
+    if benchmark is None:
+        return ()
+    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {Path(row.images).parent}  # 13 GB",)
+
+
+def _without_repeats(findings: list[Finding]) -> tuple[Finding, ...]:
+    """Splits of one folder lack the same files: said once."""
+    return tuple(dict.fromkeys(findings))
