@@ -136,6 +136,10 @@ class ShardsFailedError(_ListError, StoreError):
         super().__init__(head, self.shards, shown)
 
 
+class FailingAlikeError(StoreError, RuntimeError):
+    """The first shards of a run all failed with the same error, so that no other was tried."""
+
+
 class ArtifactMissingError(StoreError, FileNotFoundError):
     """A file that an earlier stage makes is not there."""
 

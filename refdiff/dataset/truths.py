@@ -84,7 +84,7 @@ def _draw_mask(
     size = declared_size(segmentation)
     if size is not None and not stored:
         stored = is_stored_frame(frame, size, rule, "run-length code")
-    if size is None and photo.size_hw is None and rule == "auto":
+    if is_frame_unknown(frame, photo.size_hw or size, rule):
         check_polygon_frame(frame, segmentation)
     _remark_on_frame(photo, frame, size, rule, faults)
     height, width = (frame.stored_height, frame.stored_width) if stored else (frame.height, frame.width)
