@@ -2,7 +2,7 @@
 
 import argparse
 import json
-import sys
+import os
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,6 +11,7 @@ from refdiff import __version__
 from refdiff.command import run_command
 from refdiff.doctor.command import add_doctor
 from refdiff.errors import TextError
+from refdiff.paths import expand
 from refdiff.presets.command import add_init
 from refdiff.presets.table import PRESETS, describe_presets
 from refdiff.store.commands import add_store_commands
@@ -22,8 +23,15 @@ if TYPE_CHECKING:
 
 def main() -> None:
     """Entry point of the command."""
+    run_command(_run)
+
+
+def _run() -> None:
     arguments = _make_parser().parse_args()
-    run_command(lambda: arguments.run(arguments))
+    for name, value in vars(arguments).items():
+        if isinstance(value, Path):
+            setattr(arguments, name, expand(value))
+    arguments.run(arguments)
 
 
 def segment_photo(arguments: argparse.Namespace) -> None:
@@ -33,18 +41,15 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         RefdiffError: Something is refused; see the subclasses.
     """
     from refdiff.photo import read_photo
-    from refdiff.report.output import MASKS, PICTURES, check_picture_path, write_picture
+    from refdiff.report.output import write_picture
     from refdiff.report.overlay import draw_overlay, tile_overlays
     from refdiff.segment import Segmenter
 
     # All that can be refused at once is refused before a model is loaded.
     mask_paths = name_masks(arguments.mask, len(arguments.sentences)) if arguments.mask is not None else []
-    check_picture_path(arguments.output, PICTURES)
-    for path in mask_paths:
-        check_picture_path(path, MASKS)
+    _check_files(arguments, mask_paths)
     for place, sentence in enumerate(arguments.sentences, 1):
-        if not sentence.strip():
-            raise TextError(f"sentence {place}: is blank, got {sentence!r}; expected words")
+        _check_sentence(sentence, f"sentence {place}")
     preset = PRESETS[arguments.preset or "demo"]
     segmenter = Segmenter(arguments.params or preset.read(), arguments.method or preset.method)
     photo = read_photo(arguments.photo)
@@ -55,12 +60,38 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         write_picture(path, each.mask.astype("uint8") * 255)
     if arguments.json:
         content = describe(arguments.photo, arguments.output, segmenter.method, found)
-        sys.stdout.write(json.dumps(content, ensure_ascii=True, indent=2, allow_nan=False) + "\n")
+        print(json.dumps(content, ensure_ascii=True, indent=2, allow_nan=False))
         return
     for each in found:
         print(summarise(each))
     for path in (arguments.output, *mask_paths):
         print(path)
+
+
+def _check_files(arguments: argparse.Namespace, mask_paths: list[Path]) -> None:
+    """See that every file can be written, and is no other that is read or written.
+
+    Raises:
+        OutputError: One cannot, or is.
+    """
+    from refdiff.report.output import MASKS, PICTURES, STANDARD_OUTPUT, check_outputs, check_picture_path
+
+    check_picture_path(arguments.output, PICTURES)
+    for path in mask_paths:
+        check_picture_path(path, MASKS)
+    check_outputs(
+        [("-o", arguments.output), *(("--mask", path) for path in mask_paths), STANDARD_OUTPUT],
+        [("the photo", arguments.photo), *([("--params", arguments.params)] if arguments.params else [])],
+    )
+
+
+def _check_sentence(sentence: str, name: str) -> None:
+    if not sentence.strip():
+        raise TextError(f"{name}: is blank, got {sentence!r}; expected words")
+    if Path(sentence).suffix and os.path.isfile(sentence):  # noqa: PTH113 whatever characters it has
+        raise TextError(
+            f"{name}: is a file, got {sentence!r}; expected words after one photo; run the command once for each photo"
+        )
 
 
 def describe(photo: Path, overlay: Path, method: str, found: "list[Segmentation]") -> dict[str, Any]:

@@ -21,7 +21,7 @@ class RefdiffError(Exception):
     """
 
     def __str__(self) -> str:
-        return _escape(super().__str__())
+        return escape(super().__str__())
 
 
 class ParameterError(RefdiffError, ValueError):
@@ -47,7 +47,7 @@ class _ListError(RefdiffError):
         super().__init__("\n".join(self._lines))
 
     def __str__(self) -> str:
-        return "\n".join(_escape(line) for line in self._lines)
+        return "\n".join(escape(line) for line in self._lines)
 
 
 class DatasetFaultsError(_ListError, DatasetError):
@@ -136,12 +136,16 @@ class ShardsFailedError(_ListError, StoreError):
         super().__init__(head, self.shards, shown)
 
 
+class FailingAlikeError(StoreError, RuntimeError):
+    """The first shards of a run all failed with the same error, so that no other was tried."""
+
+
 class ArtifactMissingError(StoreError, FileNotFoundError):
     """A file that an earlier stage makes is not there."""
 
     def __str__(self) -> str:
         """The message alone: FileNotFoundError would format it as an errno."""
-        return _escape(str(self.args[0]))
+        return escape(str(self.args[0]))
 
 
 @contextmanager
@@ -171,5 +175,6 @@ def is_absent(error: OSError) -> bool:
     return error.errno in _ABSENT
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """A text on one line: characters that are not printable are escaped."""
     return text if text.isprintable() else "".join(char if char.isprintable() else f"{char!a}"[1:-1] for char in text)

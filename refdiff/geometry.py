@@ -37,7 +37,7 @@ def square_frame(height: int, width: int, mode: CanvasMode) -> SquareFrame:
 
     A letterbox puts the photo in the middle; an odd border has its larger part below or to the right.
 
-    Source: released code, letterbox (method.md, canvas).
+    Source: docs/method.md, "Canvas": released code, letterbox.
     """
     if mode == "resize":
         return SquareFrame(height, width, height, width, 0, 0)

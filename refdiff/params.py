@@ -1,18 +1,18 @@
 """Reading params.yaml: strict, typed sections, refused by name when they do not fit."""
 
-import re
+import json
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticCustomError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from refdiff.errors import ParameterError
+from refdiff.parameter_words import describe_faults, describe_odd_values, expected_names, in_form
 
 PARAMS_FILE = Path("params.yaml")
 # The same loader in C, twenty times as fast; a few builds of PyYAML are without it.
-_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # Tables whose rows dvc.yaml pairs with every split.
 _PAIRED = ("captures", "sources", "heat_sources", "methods")
 
@@ -25,18 +25,8 @@ class Section(BaseModel):
 
 SectionT = TypeVar("SectionT", bound=Section)
 
-_DEVICES = re.compile(r"auto|cpu|cuda(:\d+)?")
-
-
-def _check_device(device: str) -> str:
-    if not _DEVICES.fullmatch(device):
-        apple = "; Apple's accelerator is not used, take cpu" if device == "mps" else ""
-        raise PydanticCustomError("device", "{reason}", {"reason": f"expected auto, cpu, cuda or cuda:N{apple}"})
-    return device
-
-
-# Every parameter `device`: auto, cpu, cuda or cuda:N.
-DeviceName = Annotated[str, AfterValidator(_check_device)]
+Device = Annotated[str, in_form(r"auto|cpu|cuda(:\d+)?", "auto, cpu, cuda or cuda:N (Apple's accelerator is not used)")]
+"""Where a model runs: `auto` is an accelerator if there is one."""
 
 
 def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
@@ -64,7 +54,7 @@ def parse_params(text: str, path: Path) -> dict[str, Any]:
         ParameterError: It is not a YAML mapping, or names rows so that runs of them share a name.
     """
     try:
-        content = yaml.load(text, Loader=_LOADER)
+        content = _load_yaml(text, path)
     except yaml.YAMLError as error:
         reason = " ".join(str(error).split())
         raise ParameterError(f"{path}: is not YAML ({reason}); correct it") from error
@@ -73,6 +63,46 @@ def parse_params(text: str, path: Path) -> dict[str, Any]:
     for table in _PAIRED:
         _check_names(content.get("splits"), content.get(table), table, path)
     return content
+
+
+def _load_yaml(text: str, path: Path) -> object:
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_repeated_keys(node, path)
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeated_keys(root: Any, path: Path) -> None:
+    """See that no key stands twice in one mapping: YAML's loader takes the last without a word.
+
+    Raises:
+        ParameterError: One does.
+    """
+    waiting, seen = [root], set()
+    while waiting:
+        node = waiting.pop()
+        if id(node) in seen or isinstance(node, yaml.ScalarNode):
+            continue
+        seen.add(id(node))
+        if isinstance(node, yaml.SequenceNode):
+            waiting.extend(node.value)
+            continue
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            line = key.start_mark.line + 1
+            if isinstance(key.value, str) and key.value in lines:
+                raise ParameterError(
+                    f"{path}: line {line}: {key.value!r} stands in line {lines[key.value]} already; expected each name "
+                    "once; remove or rename one"
+                )
+            if isinstance(key.value, str):
+                lines[key.value] = line
+            waiting.append(value)
 
 
 def _check_names(splits: object, rows: object, table: str, path: Path) -> None:
@@ -104,11 +134,23 @@ def parse_section(model: type[SectionT], value: object, where: str) -> SectionT:
     Raises:
         ParameterError: A key is unknown or missing, or a value does not fit; every problem is named.
     """
+    section, faults = validate(model, value, where)
+    if section is None:
+        raise ParameterError(" | ".join(faults))
+    return section
+
+
+def validate(model: type[SectionT], value: object, where: str) -> tuple[SectionT | None, list[str]]:
+    """As `parse_section`, but with what is wrong as lines, each of them complete in itself."""
+    value = {} if value is None else value
+    faults = list(describe_odd_values(value, where))
+    if faults:
+        return None, faults
     # Lists stand for tuples in YAML; validating as JSON keeps everything else strict.
     try:
-        return model.model_validate_json(_to_json(value, where))
+        return model.model_validate_json(json.dumps(value)), []
     except ValidationError as error:
-        raise ParameterError(_describe(error, where)) from error
+        return None, describe_faults(error, model, value, where)
 
 
 def read_section(model: type[SectionT], name: str, path: Path = PARAMS_FILE) -> SectionT:
@@ -131,30 +173,8 @@ def find(params: dict[str, Any], name: str) -> object:
     for key in name.split("."):
         if not isinstance(node, dict) or key not in node:
             where = ".".join(walked) or "params.yaml"
-            there = ", ".join(str(k) for k in node) if isinstance(node, dict) else "no keys"
-            raise ParameterError(f"{where}: no entry {key!r}; expected one of: {there}; add it or correct the name")
+            expected = expected_names(key, node if isinstance(node, dict) else ())
+            raise ParameterError(f"{where}: no entry {key!r}; {expected}; add it or correct the name")
         walked.append(key)
         node = node[key]
     return node
-
-
-def _to_json(value: object, where: str) -> str:
-    import json
-
-    try:
-        return json.dumps({} if value is None else value, allow_nan=False)
-    except (TypeError, ValueError) as error:
-        raise ParameterError(f"{where}: {error}; expected plain values") from error
-
-
-def _describe(error: ValidationError, where: str) -> str:
-    parts: list[str] = []
-    for problem in error.errors(include_url=False):
-        place = ".".join([where, *(str(step) for step in problem["loc"])])
-        if problem["type"] == "extra_forbidden":
-            parts.append(f"{place}: unknown parameter; remove it or correct the name")
-        elif problem["type"] == "missing":
-            parts.append(f"{place}: missing; add it")
-        else:
-            parts.append(f"{place}: {problem['msg']}, got {problem.get('input')!r}")
-    return " | ".join(parts)

@@ -1,6 +1,12 @@
-"""The one reader of photos: RGB as a viewer shows it, with the EXIF orientation applied.
+"""The one reader of photos: RGB as the file stores it, with the EXIF orientation applied.
 
 Every stage that looks at a photo reads it here, so that masks, proposals and heat maps share one frame.
+
+Colour profiles (ICC, and PNG's gamma and primaries) are ignored, as the published code and the models' own training do:
+they read photos with Pillow or OpenCV, which hand on the stored values, and a tenth of COCO's photos have a profile
+by which their colours would be others. A conversion would also depend on the version of the colour library. So a photo
+in Display P3 or ProPhoto has other colours here than in a viewer that minds its profile; `prepare_dataset` counts such
+photos and names them in dataset.json.
 """
 
 import io
@@ -13,6 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refdiff.errors import ImageError
+from refdiff.file_kind import recognise
 
 # Pillow's own limit: it calls anything larger a possible decompression bomb.
 MAX_PIXELS = 89_478_485
@@ -88,7 +95,7 @@ def decode_photo(data: bytes, where: str, max_pixels: int) -> tuple[NDArray[np.u
         ImageError: The bytes are not a whole photo of a known format, or it has too many pixels.
     """
     image = load_image(data, where, max_pixels, PHOTO_FORMATS)
-    orientation = _read_orientation(image)
+    orientation = read_orientation(image)
     stored = _to_rgb(image, where)
     rgb = np.ascontiguousarray(orient(stored, orientation))
     return rgb, PhotoFrame(rgb.shape[0], rgb.shape[1], stored.shape[0], stored.shape[1], orientation)
@@ -108,9 +115,10 @@ def load_image(data: bytes, where: str, max_pixels: int, formats: tuple[str, ...
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(f"{where}: image is too large ({error}); expected at most {max_pixels:,} pixels") from error
     except Image.UnidentifiedImageError as error:
+        kind, advice = recognise(data) or (f"{len(data)} bytes of something else", None)
         raise ImageError(
-            f"{where}: not an image that can be read; expected {', '.join(formats)}, got {len(data)} bytes of "
-            "something else; fetch it again or convert it"
+            f"{where}: not an image that can be read; expected {', '.join(formats)}, got {kind}; "
+            f"{advice or 'fetch it again or convert it'}"
         ) from error
     except Exception as error:  # decoders of broken files raise nearly every builtin kind
         reason = " ".join(str(error).split()) or type(error).__name__
@@ -143,7 +151,7 @@ def orient(pixels: NDArray[ScalarT], orientation: int) -> NDArray[ScalarT]:
     return turned.swapaxes(0, 1) if orientation >= 5 else turned
 
 
-def _read_orientation(image: Image.Image) -> int:
+def read_orientation(image: Image.Image) -> int:
     """The EXIF orientation; 1 when there is none, or when the EXIF block is damaged, as viewers do."""
     try:
         value = image.getexif().get(_ORIENTATION_TAG, 1)

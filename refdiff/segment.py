@@ -177,7 +177,7 @@ class Segmenter:
             for each, cross in zip(parsed, maps[readout.capture], strict=True):
                 head = each.head(head_rule(readout))
                 positions = token_positions(readout, head.unet_first, head.unet_last, each.unet_tokens)
-                heats[name].append(heat_map(cross, positions, readout, frame))
+                heats[name].append(heat_map(cross, positions, readout, frame, repr(each.sentence)))
         return heats
 
     def _propose(

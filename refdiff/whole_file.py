@@ -5,6 +5,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def partial_name(path: Path) -> Path:
+    """The temporary name beside a file under which it is written."""
+    return path.with_name(path.name + ".partial")
+
+
 @contextmanager
 def replacing(path: Path) -> Iterator[Path]:
     """Give a temporary name beside `path`; what the block wrote there takes the place of `path` when it ends.
@@ -17,7 +22,7 @@ def replacing(path: Path) -> Iterator[Path]:
     Raises:
         OSError: It cannot be written.
     """
-    partial = path.with_name(path.name + ".partial")
+    partial = partial_name(path)
     try:
         yield partial
         partial.replace(path)

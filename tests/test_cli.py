@@ -120,6 +120,16 @@ def test_user_mistakes_are_one_line_each(
         photo, "a", *out, "--mask", tmp_path / "m.jpg"
     )
     assert "none.yaml: cannot be read" in refuse(photo, "a", *out, "--params", tmp_path / "none.yaml")
+    assert "sentence 2: is a file, got" in refuse(photo, "a", str(photo), *out)
+    assert "~/none/o.png" not in refuse(photo, "a", "-o", "~/none/o.png")
+    for name in (photo, tmp_path / "." / "folder.png" / ".." / "photo.png"):
+        assert "photo.png: is the same file as the photo " in refuse(photo, "a", "-o", name)
+        assert "photo.png: is the same file as the photo " in refuse(photo, "a", *out, "--mask", name)
+    assert "m_2.png: is the same file as -o" in refuse(
+        photo, "a", "b", "-o", tmp_path / "m_2.png", "--mask", tmp_path / "m.png"
+    )
+    assert "o.png: is the same file as --params" in refuse(photo, "a", *out, "--params", tmp_path / "o.png")
+    assert np.array_equal(_read(photo), scene_photo())
     assert not (tmp_path / "o.png").exists()
 
 

@@ -1,3 +1,9 @@
+import logging
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from refdiff.command import run_command
@@ -59,3 +65,77 @@ def test_a_defect_keeps_its_traceback() -> None:
 def test_success_ends_without_a_word(capsys: pytest.CaptureFixture[str]) -> None:
     run_command(lambda: None)
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_warning_is_one_line_without_the_loggers_name(capsys: pytest.CaptureFixture[str]) -> None:
+    def main() -> None:
+        logging.basicConfig()  # as some libraries do
+        logging.getLogger("refdiff.text.parser").warning("%s: is cut", "a\nb")
+
+    run_command(main)
+    assert capsys.readouterr().err == "warning: a\\nb: is cut\n"
+    assert logging.getLogger("refdiff").handlers == []
+
+
+PRINTS = r"""
+import sys
+from refdiff.command import run_command
+from refdiff.errors import ParameterError
+
+def main():
+    for _ in range(int(sys.argv[2])):
+        print("caf\u00e9 \u732b \udcff" * int(sys.argv[1]))
+    print("\u732b", file=sys.stderr)
+
+run_command(main)
+"""
+
+
+def _start(*arguments: object, **settings: object) -> subprocess.Popen[bytes]:
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[1]), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-c", PRINTS, *map(str, arguments)]
+    return subprocess.Popen(command, env=environment, **{"stderr": subprocess.PIPE, **settings})  # pyright: ignore
+
+
+def test_what_the_stream_cannot_write_is_escaped() -> None:
+    out, err = (process := _start(1, 1, stdout=subprocess.PIPE)).communicate(timeout=60)
+    assert (process.returncode, out.strip(), err.strip()) == (0, rb"caf\xe9 \u732b \udcff", rb"\u732b")
+
+
+SIZES = pytest.mark.parametrize("size", [(1, 1), (1, 20_000), (200_000, 2)], ids=["little", "lines", "long"])
+
+
+@SIZES
+@pytest.mark.parametrize("names", [("stdout",), ("stderr",), ("stdout", "stderr")], ids="-".join)
+def test_a_reader_that_is_gone_ends_a_command_without_a_word(size: tuple[int, int], names: tuple[str, ...]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    streams: dict[str, object] = {"stdout": subprocess.PIPE, **dict.fromkeys(names, write)}
+    process = _start(*size, **streams)
+    os.close(write)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 141
+    assert b"Traceback" not in (out or b"") + (err or b"")
+    assert "stderr" in names or err == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+@SIZES
+def test_a_full_disk_behind_the_output_is_one_line(size: tuple[int, int]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = _start(*size, stdout=full)
+        _, err = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert err.splitlines()[-1].startswith(b"error: <stdout>: cannot be written (No space left on device)")
+
+
+def test_closed_streams_are_no_mistake() -> None:
+    assert subprocess.call(["sh", "-c", 'exec "$@" >&- 2>&-', "sh", sys.executable, "-c", PRINTS, "1", "1"]) == 0
+
+
+def test_a_broken_pipe_of_something_else_is_a_defect() -> None:
+    def main() -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        run_command(main)

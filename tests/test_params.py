@@ -1,3 +1,4 @@
+import datetime
 from pathlib import Path
 from typing import Literal
 
@@ -6,13 +7,15 @@ import yaml
 from dvc.repo import Repo
 
 from refdiff.errors import ParameterError
-from refdiff.params import Section, find, parse_section, read_params, read_section
+from refdiff.params import Device, Section, find, parse_section, read_params, read_section
 
 
 class Fusion(Section):
     alpha: float
     rule: Literal["argmax", "fixed"]
     layers: tuple[str, ...]
+    device: Device = "auto"
+    pick: Literal["all"] | tuple[str, ...] = "all"
 
 
 GOOD = {"alpha": 0.1, "rule": "argmax", "layers": ["a", "b"]}
@@ -25,12 +28,21 @@ def test_a_section_that_fits_is_typed() -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"alhpa": 1.0}, r"fusion\.alhpa: unknown parameter"),
+        ({"alhpa": 1.0}, r"fusion\.alhpa: unknown parameter; did you mean 'alpha'\?$"),
         ({"alpha": "0.1"}, r"fusion\.alpha: .*number.*got '0\.1'"),
         ({"alpha": True}, r"fusion\.alpha: "),
-        ({"rule": "best"}, r"fusion\.rule: .*'argmax' or 'fixed', got 'best'"),
+        ({"rule": "best"}, r"fusion\.rule: expected one of argmax, fixed, got 'best'$"),
+        ({"rule": "fixd"}, r"fusion\.rule: expected one of argmax, fixed, got 'fixd'; did you mean 'fixed'\?$"),
+        ({"rule": False}, r"fusion\.rule: .* got False, as YAML reads on, off, yes and no; write it in quotes$"),
+        ({"alpha": "1e-3"}, r"fusion\.alpha: expected a number, got '1e-3', which YAML reads as text; write 0\.001$"),
+        ({"alpha": datetime.date(2014, 8, 1)}, r"fusion\.alpha: .*got datetime\.date\(2014, 8, 1\), as YAML reads it"),
+        ({"alpha": None, True: 1}, "fusion: key True is no text, as YAML reads it; write it in quotes"),
+        ({"layers": [".inf", float("inf")]}, r"fusion\.layers\.1: expected a finite number, got inf$"),
+        ({"device": "mps"}, r"fusion\.device: expected auto, cpu, cuda or cuda:N .Apple's .* not used., got 'mps'$"),
+        ({"pick": 7}, r"fusion\.pick: expected all or a list, got 7$"),
+        ({"pick": ["a", 7]}, r"fusion\.pick\.1: expected a string, got 7$"),
         ({"layers": "a"}, r"fusion\.layers: "),
-        ({"alpha": float("nan")}, "fusion: "),
+        ({"alpha": float("nan")}, r"fusion\.alpha: expected a finite number, got nan$"),
     ],
 )
 def test_what_does_not_fit_is_refused_by_name(change: dict, message: str) -> None:
@@ -54,13 +66,26 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("a: [", "is not YAML"), ("- 1", "expected a mapping"), ("\xff", "YAML")]
+    ("text", "message"),
+    [
+        ("a: [", "is not YAML"),
+        ("- 1", "expected a mapping"),
+        ("\xff", "YAML"),
+        ("gs: {}\nds: {}\ngs: {}", "line 3: 'gs' stands in line 1 already; expected each name once"),
+        ("- x\n- {a: {b: 1, b: 2}}", "line 2: 'b' stands in line 2 already"),
+    ],
 )
-def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_a_file_that_is_no_plain_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:
     file = tmp_path / "params.yaml"
     file.write_bytes(text.encode("latin-1"))
     with pytest.raises(ParameterError, match=message):
         read_params(file)
+
+
+def test_a_key_that_goes_over_a_merged_one_stands_once(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("a: &a {x: 1}\nb: &b {<<: *a, x: 2}\nc: {<<: *b, x: 3}\n", encoding="utf-8")
+    assert read_params(file) == {"a": {"x": 1}, "b": {"x": 2}, "c": {"x": 3}}
 
 
 def test_a_section_is_read_from_the_file(tmp_path: Path) -> None:

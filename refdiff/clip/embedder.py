@@ -1,6 +1,6 @@
 """CLIP embeddings of texts and of the candidate masks of a photo, in memory, unit length."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -16,7 +16,7 @@ from refdiff.clip.mask_stack import MaskStack, iterate_masks
 from refdiff.clip.model import ClipModel, load_clip
 from refdiff.clip.ramps import apply_ramp
 from refdiff.clip.settings import ClipSettings
-from refdiff.errors import ImageError
+from refdiff.errors import ImageError, ModelError
 
 WAITING_BATCHES = 8  # batches' worth of crops that may wait for others of their size
 
@@ -74,12 +74,16 @@ class ClipEmbedder:
     def embed_texts(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Each text encoded alone, as a whole, float32 `[n D]`; what exceeds the model's context is cut off.
 
-        Source: method.md, discriminative score, 4: sentence and head word are encoded each by itself.
+        Raises:
+            ModelError: An embedding is not finite, or has no length.
+
+        Source: docs/method.md, "Texts": sentence and head word are encoded each by itself.
         """
         parts = [np.zeros((0, self.dim), dtype=np.float32)]
         for start in range(0, len(texts), self._settings.text_batch):
-            tokens = self._model.tokenize(list(texts[start : start + self._settings.text_batch]))
-            parts.append(_unit(self._model.network.encode_text(tokens.to(self._model.device))))
+            batch = list(texts[start : start + self._settings.text_batch])
+            embedded = self._model.network.encode_text(self._model.tokenize(batch).to(self._model.device))
+            parts.append(self._unit(embedded, lambda row, batch=batch: f"text {batch[row]!r}"))
         return np.concatenate(parts)
 
     def embed_photo(
@@ -100,6 +104,7 @@ class ClipEmbedder:
         Raises:
             ImageError: Not such a photo.
             MaskError: A mask is empty or not of the photo's size.
+            ModelError: An embedding is not finite, or has no length.
         """
         return PhotoViews(
             local={variant: self.embed_local(photo, masks, variant) for variant in local_variants},
@@ -122,7 +127,8 @@ class ClipEmbedder:
         def embed_batch(kind: _Kind) -> None:
             batch = waiting.pop(kind)
             pixels = self._pixels([crop for _, crop in batch])
-            views[[index for index, _ in batch]] = _unit(tower.embed_images(pixels, moved=kind.moved))
+            embedded = tower.embed_images(pixels, moved=kind.moved)
+            views[[index for index, _ in batch]] = self._unit(embedded, lambda row: f"mask {batch[row][0]}: local view")
 
         tokens_waiting = 0
         for index, mask in iterate_masks(masks, height, width):
@@ -158,10 +164,29 @@ class ClipEmbedder:
         grid = (whole.pixels.shape[0] // tower.patch_px, whole.pixels.shape[1] // tower.patch_px)
         visible = torch.from_numpy(visible_patches(masks, size, grid)).to(self._model.device)
         pixels, moved = self._pixels([whole.pixels]), not tower.keeps_positions(whole.size)
-        return _unit(tower.embed_masked(pixels, visible, settings.class_tokens, moved=moved))
+        embedded = tower.embed_masked(pixels, visible, settings.class_tokens, moved=moved)
+        return self._unit(embedded, lambda row: f"mask {row}: global view")
 
     def _tokens_of(self, kind: _Kind) -> int:
         return kind.height * kind.width // self._model.tower.patch_px**2
+
+    def _unit(self, embeddings: Tensor, name: Callable[[int], str]) -> NDArray[np.float32]:
+        """Embeddings at unit length, float32 `[n D]`; `name` says what row i is of.
+
+        Raises:
+            ModelError: One has no unit length: a value or its length is not finite, or it is zero.
+        """
+        unit = F.normalize(embeddings.float(), dim=-1).cpu().numpy()
+        # The length of what holds NaN is NaN, and that of what is zero, or too long to have a length, is 0.
+        bad = np.flatnonzero(~(np.linalg.norm(unit, axis=-1) > 0.5))
+        if len(bad):
+            dtype = self._settings.dtype
+            other = "use dtype bfloat16 or float32" if dtype == "float16" else "choose another checkpoint"
+            raise ModelError(
+                f"{name(int(bad[0]))}: its embedding by {self.identity.name} in {dtype} holds NaN or infinity, or is "
+                f"zero; expected finite numbers; {other}"
+            )
+        return unit
 
     def _pixels(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Images of one size, normalised for the model, `[batch 3 height width]`."""
@@ -176,7 +201,3 @@ def _photo_size(photo: NDArray[np.uint8]) -> tuple[int, int]:
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or photo.size == 0:
         raise ImageError(f"photo: expected RGB uint8 [height width 3], got {photo.dtype} {list(photo.shape)}")
     return photo.shape[0], photo.shape[1]
-
-
-def _unit(embeddings: Tensor) -> NDArray[np.float32]:
-    return F.normalize(embeddings.float(), dim=-1).cpu().numpy()

@@ -40,7 +40,7 @@ def global_view(
         fit: `crop` leaves out pixels beyond the last whole patch, at the right and below; `resize` stretches.
         interpolation: Resampling where the size changes.
 
-    Source: released code, get_clipsoft (own size, last part patches left out: `crop`).
+    Source: docs/method.md, "Global view": get_clipsoft (own size, last part patches left out: `crop`).
     """
     height, width = global_size(photo.shape[0], photo.shape[1], patch_px, max_side_px, fit)
     if (height, width) != photo.shape[:2]:
@@ -62,7 +62,7 @@ def visible_patches(masks: MaskStack, photo_size: tuple[int, int], grid: tuple[i
     Returns:
         Bool `[n rows*columns]`, at least one true per mask.
 
-    Source: released code, get_clipsoft, which samples row `floor(i * height / rows)` for patch row i.
+    Source: docs/method.md, "Global view": get_clipsoft samples row `floor(i * height / rows)` for patch row i.
     Differs: the released class token of a mask that hits no patch sees nothing but itself, and so says nothing.
     """
     height, width = photo_size

@@ -63,7 +63,7 @@ def crop_size(height: int, width: int, frame: CropFrame) -> tuple[int, int]:
     The shorter side becomes `image_px` and the aspect is kept. When the longer side would then be longer than
     `max_aspect` times `image_px`, it gets that length and the shorter side follows it, down to one patch.
 
-    Source: released code, get_cliphard.
+    Source: docs/method.md, "Local view": released code, get_cliphard.
     Differs: the released longer side has no bound; a crop of 5 x 400 becomes 224 x 17,920.
     """
     short, long = min(height, width), max(height, width)
@@ -82,7 +82,7 @@ def local_view(photo: NDArray[np.uint8], mask: NDArray[np.bool_], frame: CropFra
         mask: Bool `[height width]`, not empty.
         frame: Sizes and colours.
 
-    Source: released code, get_cliphard (method.md, discriminative score, 2).
+    Source: docs/method.md, "Local view": released code, get_cliphard.
     """
     top, left, bottom, right = mask_box(mask)
     inside = mask[top:bottom, left:right, None]

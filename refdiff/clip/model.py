@@ -15,6 +15,7 @@ from refdiff.clip.checkpoint import describe_checkpoint, fetch_hint, identify_ch
 from refdiff.clip.tower import VitTower
 from refdiff.device import choose_device
 from refdiff.errors import ModelError
+from refdiff.finite import check_weights
 from refdiff.model_identity import ModelIdentity
 from refdiff.paths import LOCAL_CLIP, expand, expand_clip
 
@@ -54,8 +55,8 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
-        ModelError: As `identify_checkpoint`; or the weights do not fit the configuration, the image tower is no plain
-            ViT, or there is no such device.
+        ModelError: As `identify_checkpoint`; or the weights do not fit the configuration or are not finite, the image
+            tower is no plain ViT, or there is no such device.
     """
     identity = identify_checkpoint(name, pretrained)
     target = choose_device(device)
@@ -72,6 +73,7 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
     preprocessing = network.visual.preprocess_cfg
     precision: torch.dtype = getattr(torch, dtype)
     network.to(device=target, dtype=precision)
+    check_weights(network, describe_checkpoint(name, pretrained))
     return ClipModel(
         identity=identity,
         network=network,

@@ -19,7 +19,8 @@ from refdiff.clip.mask_stack import CodedMasks, MaskStack
 from refdiff.clip.plan import VIEWS, EmbeddingPlan, SplitInputs
 from refdiff.clip.settings import ClipSettings
 from refdiff.device import choose_device
-from refdiff.errors import MaskError, ShardCorruptError
+from refdiff.errors import MaskError, ModelError, ShardCorruptError
+from refdiff.finite import check_finite
 from refdiff.model_identity import ModelIdentity
 from refdiff.photo_content import read_listed_photo
 from refdiff.source_code import NEUTRAL, StageCode
@@ -62,7 +63,7 @@ class PhotoPool:
         """Embeddings of all of a photo's proposals, `[n dim]`.
 
         Raises:
-            ShardCorruptError: They are not there, or not as many as the proposals.
+            ShardCorruptError: They are not there, not as many as the proposals, or not finite.
         """
         task = self._tasks[image_index]
         key = next(key for key, item in task.items.items() if item == [view, variant])
@@ -72,7 +73,13 @@ class PhotoPool:
                 f"photo {task.image_id}: its {view} views in the pool are not of its {count} proposals; remove .work "
                 "and run the same command again"
             )
-        return values.to_numpy().reshape(count, -1)
+        embeddings = values.to_numpy().reshape(count, -1)
+        check_finite(
+            embeddings,
+            lambda row: f"photo {task.image_id}: {view} view of its proposal {row} in the pool",
+            "remove .work and run the same command again",
+        )
+        return embeddings
 
 
 class PhotoEmbedder:
@@ -105,13 +112,14 @@ class PhotoEmbedder:
 
         Raises:
             MaskError: A mask is empty or does not fit its photo.
+            ModelError: An embedding is not finite.
         """
         photo, masks = loaded
         views = {"local": self._embedder.embed_local, "global": self._embedder.embed_global}
         try:
             made = {key: views[view](photo, masks, variant) for key, (view, variant) in task.items.items()}
-        except MaskError as error:
-            raise MaskError(f"photo {task.image_id}: of its proposals, {error}") from error
+        except (MaskError, ModelError) as error:
+            raise type(error)(f"photo {task.image_id}: of its proposals, {error}") from error
         return {key: {"embeddings": values.ravel()} for key, values in made.items()}
 
 

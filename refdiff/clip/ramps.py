@@ -64,7 +64,7 @@ def ramp_profile(variant: str, length: int) -> NDArray[np.float64]:
     Raises:
         ParameterError: The variant is unknown.
 
-    Source: arXiv 2308.16777, position bias; released code, apply_position (method.md, discriminative score, 6).
+    Source: docs/method.md, "Position ramps": paper; released code, apply_position.
     """
     ramp, _, direction = variant.partition("_")
     known = {"paper": DIRECTIONS, "released": RELEASED_DIRECTIONS}.get(ramp, ())

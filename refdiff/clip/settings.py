@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from refdiff.params import DeviceName, Section
+from refdiff.params import Device, Section
 
 Ramp = Literal["none", "paper", "released"]
 Channel = Annotated[int, Field(ge=0, le=255)]
@@ -36,7 +36,7 @@ class ClipSettings(Section):
 
     model: str = Field(min_length=1)
     pretrained: str | None = Field(min_length=1)
-    device: DeviceName
+    device: Device
     dtype: Literal["float32", "float16", "bfloat16"]
     local_ramps: tuple[Ramp, ...] = Field(min_length=1)
     global_ramps: tuple[Ramp, ...] = Field(min_length=1)

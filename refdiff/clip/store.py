@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from refdiff.clip.view_rows import ViewRows
 from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, translate_read_errors
+from refdiff.finite import check_finite
 from refdiff.store.byte_source import LocalFolder
 from refdiff.store.fingerprint import digest_file
 from refdiff.store.flat_rows import FlatRows
@@ -21,6 +22,7 @@ from refdiff.store.manifest import METADATA, ClipAttributes, parse_clip
 from refdiff.store.zarr_chunks import ChunkReader
 
 _REPAIR = "run `refdiff store repair` on the store, then `dvc repro`"
+_REMAKE = "the store was not made by embed_clip as it is now; remove it and run `dvc repro`"
 
 HeadRule = Literal["root", "root_or_subject"]
 
@@ -41,6 +43,7 @@ class ClipStore:
         self.attributes = attributes.model_dump(mode="json")
         self._path = path
         self._text = self._read("text")
+        check_finite(self._text, lambda row: f"{path}: text {row}", _REMAKE)
         self._sentence = self._read("sentence_row")
         self._heads = {"root": self._read("root_row"), "root_or_subject": self._read("subject_row")}
         counts = self._read("proposals")
@@ -58,7 +61,7 @@ class ClipStore:
         Raises:
             ArtifactMissingError: It is not there.
             StoreMismatchError: It is something else.
-            ShardCorruptError: A file of it is missing or has another size.
+            ShardCorruptError: A file of it is missing or has another size, or a text's embedding is not finite.
             UnreadableError: A file of it cannot be read now.
         """
         try:
@@ -97,13 +100,22 @@ class ClipStore:
 
         Raises:
             StoreMismatchError: The photo was not embedded in this variant.
-            ShardCorruptError: The file cannot be read.
+            ShardCorruptError: The file cannot be read, or holds what is no finite number.
         """
-        return self._views["local"].read(self.local_rows.of(image_index, variant))
+        return self._read_views("local", self.local_rows, image_index, variant)
 
     def global_view(self, image_index: int, variant: str) -> NDArray[np.float32]:
         """Global views of a photo's proposals; otherwise as `local`."""
-        return self._views["global"].read(self.global_rows.of(image_index, variant))
+        return self._read_views("global", self.global_rows, image_index, variant)
+
+    def _read_views(self, view: str, rows: ViewRows, image_index: int, variant: str) -> NDArray[np.float32]:
+        embeddings = self._views[view].read(rows.of(image_index, variant))
+        check_finite(
+            embeddings,
+            lambda row: f"{self._path}: {view} view ({variant}) of photo {image_index}, proposal {row}",
+            _REMAKE,
+        )
+        return embeddings
 
     def _check_shapes(self) -> None:
         """See that the arrays fit each other, so that no row is asked for that is not there."""

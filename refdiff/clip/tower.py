@@ -40,8 +40,8 @@ class VitTower:
         Args:
             size: Height and width in pixels, before the image is cut to whole patches.
 
-        Source: released code, interpolate_pos_encoding, which keeps them for the trained number of patches where the
-            pixels are square. So 224 x 227 pixels, which have the trained 14 x 14 patches, have moved positions.
+        Source: docs/method.md, "Local view": interpolate_pos_encoding keeps them for the trained number of patches
+            where the pixels are square. So 224 x 227 pixels, of 14 x 14 patches as trained, have moved positions.
         """
         height, width = size
         rows, columns = self._grid
@@ -82,7 +82,7 @@ class VitTower:
         Returns:
             `[n dim]`.
 
-        Source: arXiv 2308.16777, global view; released code, get_clipsoft (method.md, discriminative score, 3).
+        Source: docs/method.md, "Global view": paper; released code, get_clipsoft.
         """
         tokens = self._tokens(pixels, moved)
         patches = tokens[:, 1:]
@@ -129,8 +129,8 @@ def interpolate_positions(positions: Tensor, grid: tuple[int, int], wanted: tupl
     Returns:
         `[1 + wanted rows*columns width]`.
 
-    Source: released code, interpolate_pos_encoding, whose sampling scale has 0.1 patch added to each side against
-    rounding errors; it is kept because it moves the embeddings.
+    Source: docs/method.md, "Local view": the sampling scale of interpolate_pos_encoding has 0.1 patch added to each
+    side against rounding errors; it is kept because it moves the embeddings.
     """
     width = positions.shape[1]
     trained = positions[1:].reshape(1, grid[0], grid[1], width).permute(0, 3, 1, 2).float()

@@ -1,6 +1,7 @@
-"""Faults of a dataset, gathered so that a person sees all of them at once."""
+"""Faults of a dataset, gathered so that a person sees all of them at once, and remarks on what is no fault."""
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -22,30 +23,45 @@ FaultKind = Literal[
     "sentence",
     "no_sentence",
 ]
+RemarkKind = Literal[
+    "broken_part",
+    "empty_part",
+    "beyond_photo",
+    "frame",
+    "crowd",
+    "colour_profile",
+]
+# Takes a remark on a mask while it is drawn.
+Remark = Callable[[RemarkKind, str], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One thing that is wrong with a dataset.
+    """One thing that is wrong with a dataset, or worth a remark.
 
     Attributes:
-        kind: What sort of fault, for counting.
+        kind: What sort, for counting.
         line: The whole message, one line.
     """
 
-    kind: FaultKind
+    kind: FaultKind | RemarkKind
     line: str
 
 
 @dataclass(slots=True)
 class FaultLog:
-    """Faults in the order in which they were found."""
+    """Faults and remarks in the order in which they were found."""
 
     faults: list[Fault] = field(default_factory=list)
+    _remarks: dict[Fault, None] = field(default_factory=dict)
 
     def add(self, kind: FaultKind, message: str) -> None:
         """Note a fault; line breaks and other unprintable characters of the dataset are escaped."""
         self.faults.append(Fault(kind, escape_unprintable(message)))
+
+    def remark(self, kind: RemarkKind, message: str) -> None:
+        """Note what was taken, by a rule, in a way that a person should know of; the same line counts once."""
+        self._remarks[Fault(kind, escape_unprintable(message))] = None
 
     def lines(self) -> list[str]:
         return [fault.line for fault in self.faults]
@@ -54,18 +70,19 @@ class FaultLog:
         """How many faults of each kind, by kind."""
         return dict(sorted(Counter(fault.kind for fault in self.faults).items()))
 
-    def refuse_if_any(self, where: str) -> None:
+    def remarks(self) -> dict[str, list[str]]:
+        """Lines of the remarks, by kind."""
+        kinds = sorted({remark.kind for remark in self._remarks})
+        return {kind: [remark.line for remark in self._remarks if remark.kind == kind] for kind in kinds}
+
+    def refuse_if_any(self, where: str, advice: str) -> None:
         """Raise when there are faults.
 
         Raises:
             DatasetFaultsError: There are; its message lists them.
         """
         if self.faults:
-            raise DatasetFaultsError(
-                where,
-                self.lines(),
-                "correct the dataset, or set prepare_dataset.on_fault: drop to go on without what is faulty",
-            )
+            raise DatasetFaultsError(where, self.lines(), advice)
 
 
 def raise_all(where: str, errors: list[DatasetError]) -> None:

@@ -1,7 +1,8 @@
 """Which frame an annotation was made in: the photo as viewers show it, or as its file stores it."""
 
+from refdiff.dataset.polygons import fits
 from refdiff.dataset.settings import FrameRule
-from refdiff.errors import ImageError
+from refdiff.errors import ImageError, MaskError
 from refdiff.photo import PhotoFrame
 
 
@@ -32,3 +33,29 @@ def is_stored_frame(photo: PhotoFrame, annotated_hw: tuple[int, int] | None, rul
         f"{where}: photo is {oriented[0]} x {oriented[1]}{turned} (height x width); expected {height} x {width} as "
         "annotated; use the photos that were annotated, or correct the annotation"
     )
+
+
+def is_frame_unknown(photo: PhotoFrame, annotated_hw: tuple[int, int] | None, rule: FrameRule) -> bool:
+    """Whether the rule `auto` takes the oriented frame though the annotation would fit the stored one as well."""
+    oriented, stored = (photo.height, photo.width), (photo.stored_height, photo.stored_width)
+    if rule != "auto" or photo.orientation == 1:
+        return False
+    return annotated_hw is None or annotated_hw == oriented == stored
+
+
+def check_polygon_frame(photo: PhotoFrame, segmentation: object) -> None:
+    """See that polygons without a size fit the oriented frame, where the rule is `auto`.
+
+    Raises:
+        MaskError: They fit the photo as stored, and not as viewers show it.
+    """
+    if not isinstance(segmentation, list | tuple) or not segmentation:
+        return
+    if fits(segmentation, photo.stored_height, photo.stored_width) and not fits(
+        segmentation, photo.height, photo.width
+    ):
+        raise MaskError(
+            f"polygons fit the photo as stored, {photo.stored_width} x {photo.stored_height} (width x height), and not "
+            f"as viewers show it after EXIF orientation {photo.orientation}; expected the latter by "
+            "prepare_dataset.annotation_frame: auto; set stored, or turn the polygons"
+        )

@@ -1,7 +1,8 @@
 """gRefCOCO: `grefs(<split_by>).json` and `instances.json`; a sentence means one object, several, or none.
 
-Source: henghuiding/gRefCOCO, grefer.py: no target is `ann_id` [-1]; refs without sentences are passed over, as its
-authors advise.
+Source: henghuiding/ReLA, gres_model/data/datasets/grefer.py and grefcoco.py: no target is `ann_id` [-1]; refs without
+    sentences are passed over, as the authors advise; annotations with `iscrowd` are left out of the union.
+Differs: a ref all of whose annotations are crowds is a fault; the authors' loader stops at one.
 """
 
 from collections.abc import Mapping
@@ -23,7 +24,7 @@ def read_grefcoco(row: SplitRow, settings: PrepareDatasetSettings, faults: Fault
     Raises:
         DatasetError: A file cannot be read as a whole, or the split is unknown.
     """
-    return read_refs(row, settings, RefsForm("grefs", _annotations, may_be_empty=True), faults)
+    return read_refs(row, settings, RefsForm("grefs", _annotations, may_be_empty=True, counts_crowds=False), faults)
 
 
 def _annotations(record: Mapping[str, Any], where: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from refdiff.dataset.faults import FaultKind, FaultLog
-from refdiff.dataset.fields import read_id, read_list, read_record, read_size, read_text
+from refdiff.dataset.fields import read_id, read_list, read_record, read_size, read_text, show
 from refdiff.dataset.json_file import read_json
 from refdiff.dataset.paths import LinkRule, join_inside
 from refdiff.dataset.records import MaskRecord, PhotoRecord
@@ -40,6 +40,18 @@ class Instances:
         size = read_size(record, "height", where), read_size(record, "width", where)
         path = join_inside(folder, read_text(record, "file_name", where), links, where)
         return PhotoRecord(image_id, path, f"{path} (image {image_id})", size)
+
+    def is_crowd(self, annotation_id: str) -> bool:
+        """Whether an annotation is a crowd: its mask covers a group, and not one object.
+
+        Raises:
+            DatasetError: `iscrowd` is neither 0 nor 1.
+        """
+        flag = self.annotations[annotation_id].get("iscrowd", 0)
+        if flag not in (0, 1):
+            where = f"{self.path}: annotation {annotation_id}"
+            raise DatasetError(f"{where}: iscrowd is {show(flag)}; expected 0 or 1; correct the annotation")
+        return bool(flag)
 
     def mask(self, annotation_id: str, image_id: str) -> MaskRecord:
         """The mask of an id that is in `annotations`, crowd or not.

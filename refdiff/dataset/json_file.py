@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from refdiff.errors import DatasetError
+from refdiff.file_kind import recognise
 
 
 def read_json(path: Path) -> Any:
@@ -21,19 +22,43 @@ def read_json(path: Path) -> Any:
 
 
 def parse_json(data: bytes, where: str) -> Any:
-    """The value of JSON bytes in UTF-8; NaN and Infinity are no JSON.
+    """The value of JSON bytes in UTF-8; NaN and Infinity are no JSON, and a key stands once in a mapping.
 
     Raises:
         DatasetError: They are not JSON.
     """
     try:
-        return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant)
+        return json.loads(
+            data.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=_refuse_repeated_keys
+        )
     except (ValueError, RecursionError) as error:
+        refuse_other_kinds(data, where)
         reason = str(error) or type(error).__name__
         raise DatasetError(
             f"{where}: is not JSON ({reason}); expected whole JSON in UTF-8; fetch or write it again"
         ) from error
 
 
+def refuse_other_kinds(data: bytes, where: str) -> None:
+    """Refuse what is certainly no JSON in UTF-8: UTF-16, a page of HTML, a Git LFS pointer, an archive.
+
+    Raises:
+        DatasetError: It is one of these.
+    """
+    found = recognise(data)
+    if found is not None:
+        kind, advice = found
+        raise DatasetError(f"{where}: is {kind}; expected JSON in UTF-8; {advice or 'correct the name'}")
+
+
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    mapping = dict(pairs)
+    if len(mapping) < len(pairs):
+        keys = [key for key, _ in pairs]
+        repeated = next(key for key in keys if keys.count(key) > 1)
+        raise ValueError(f"a mapping has the key {repeated!r} twice")
+    return mapping

@@ -3,8 +3,9 @@
 Keys of a line:
     image: The photo, relative to the row's `images`.
     sentence: What is to be found.
-    mask: Optional truth: polygons `[[x, y, ...], ...]`, a run-length code `{"size": [h, w], "counts": ...}` (compressed
-        or plain), or the path of a PNG relative to the row's `folder`.
+    mask: Optional truth: polygons `[[x, y, ...], ...]` in pixels, a run-length code `{"size": [h, w], "counts": ...}`
+        (compressed or plain), or the path of a PNG relative to the row's `folder`, whose values are read by
+        `prepare_dataset.mask_values`.
     no_target: Optional; true when the sentence means nothing in the photo (instead of a mask).
     id: Optional id of the sentence; the line's number without it.
     ref_id: Optional id of what is meant; lines with the same one are sentences about the same thing, and one of them
@@ -19,7 +20,7 @@ from typing import Any
 
 from refdiff.dataset.faults import FaultLog
 from refdiff.dataset.fields import read_field, read_id, read_record, read_text, show
-from refdiff.dataset.json_file import parse_json
+from refdiff.dataset.json_file import parse_json, refuse_other_kinds
 from refdiff.dataset.paths import join_inside
 from refdiff.dataset.records import DatasetRecords, MaskRecord, PhotoRecord, RefRecord
 from refdiff.dataset.sentences import check_sentence
@@ -28,6 +29,12 @@ from refdiff.errors import DatasetError, PathOutsideError
 from refdiff.paths import expand
 
 KEYS = ("image", "sentence", "mask", "no_target", "id", "ref_id", "image_id")
+# What other datasets call a key, for advice.
+_KNOWN_AS = {
+    "image": ("file_name", "filename", "image_path", "img", "path", "photo"),
+    "sentence": ("caption", "expression", "phrase", "prompt", "query", "raw", "referring_expression", "sent", "text"),
+    "mask": ("mask_path", "masks", "polygon", "polygons", "rle", "segmentation"),
+}
 
 
 @dataclass(slots=True)
@@ -50,12 +57,16 @@ def read_jsonl(row: SplitRow, settings: PrepareDatasetSettings, faults: FaultLog
     folder = expand(row.folder)
     path = folder / f"{row.split}.jsonl"
     try:
-        lines = path.read_bytes().split(b"\n")
+        data = path.read_bytes()
     except OSError as error:
         there = ", ".join(sorted(file.stem for file in folder.glob("*.jsonl"))) or "none"
+        others = [file.name for file in sorted(folder.glob(f"{row.split}.*"))[:3] if file != path]
+        hint = f", or write {' or '.join(others)} as {path.name}, one object a line" if others else ""
         raise DatasetError(
-            f"{path}: cannot be read ({error.strerror}); expected a split among: {there}; correct params.yaml"
+            f"{path}: cannot be read ({error.strerror}); expected a split among: {there}; correct params.yaml{hint}"
         ) from error
+    lines = data.split(b"\n")
+    _refuse_other_forms(path, data, lines)
     reader = _Reader(path, row, settings, faults)
     expressions = 0
     for number, line in enumerate(lines, start=1):
@@ -63,6 +74,35 @@ def read_jsonl(row: SplitRow, settings: PrepareDatasetSettings, faults: FaultLog
             expressions += 1
             reader.read_line(number, line)
     return DatasetRecords(reader.photos, tuple(reader.finish()), expressions, 0, (path,))
+
+
+def _refuse_other_forms(path: Path, data: bytes, lines: list[bytes]) -> None:
+    """Refuse at once a file that is not lines of JSON, such as one JSON list, a CSV, or text in UTF-16.
+
+    Raises:
+        DatasetError: It is such a file.
+    """
+    refuse_other_kinds(data, str(path))
+    filled = [line.strip() for line in lines if line.strip(b" \t\r\n\xef\xbb\xbf")]
+    if not filled or any(
+        line.removeprefix(b"\xef\xbb\xbf").startswith(b"{") and line.endswith(b"}") for line in filled
+    ):
+        return
+    try:
+        whole = parse_json(data, str(path))
+    except DatasetError:
+        whole = None
+    if isinstance(whole, dict) or (isinstance(whole, list) and any(isinstance(item, dict) for item in whole)):
+        kind = "mapping" if isinstance(whole, dict) else "list"
+        raise DatasetError(
+            f"{path}: is one JSON {kind}, {show(whole)}; expected one object a line, without commas between "
+            "them; write each object on a line of its own"
+        )
+    if len(filled) > 1 and not any(line.startswith((b"{", b"[")) for line in filled):
+        raise DatasetError(
+            f"{path}: no line is a JSON object, the first is {show(filled[0].decode('utf-8', 'replace'))}; expected "
+            '{"image": ..., "sentence": ...} on each line; write the file in that form'
+        )
 
 
 @dataclass(slots=True)
@@ -83,7 +123,9 @@ class _Reader:
             record = read_record(parse_json(line, where), where)
             unknown = sorted(set(record) - set(KEYS))
             if unknown:
-                raise DatasetError(f"{where}: unknown key {show(unknown[0])}; expected {', '.join(KEYS)}; remove it")
+                meant = next((key for key, names in _KNOWN_AS.items() if unknown[0].lower() in names), None)
+                advice = f"call it {meant!r}" if meant else "remove it"
+                raise DatasetError(f"{where}: unknown key {show(unknown[0])}; expected {', '.join(KEYS)}; {advice}")
             sentence_id = read_id(record, "id", where) if "id" in record else str(number)
             ref_id = read_id(record, "ref_id", where) if "ref_id" in record else sentence_id
             name = read_text(record, "image", where)

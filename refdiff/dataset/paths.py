@@ -1,12 +1,17 @@
-"""Files that a dataset names: never outside its folder."""
+"""Files that a dataset names: never outside its folder, and never fetched."""
 
+import os
+import re
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Literal
 
 from refdiff.dataset.fields import show
-from refdiff.errors import PathOutsideError
+from refdiff.errors import DatasetError, PathOutsideError
 
 LinkRule = Literal["refuse", "follow"]
+
+# The address of a page, a bucket or a file, or a photo as text; a letter and a colon are a disk of Windows.
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://|data:")
 
 
 def join_inside(folder: Path, name: str, links: LinkRule, where: str) -> Path:
@@ -19,8 +24,14 @@ def join_inside(folder: Path, name: str, links: LinkRule, where: str) -> Path:
         where: What messages call the record.
 
     Raises:
+        DatasetError: The name is an address, or has another system's separators.
         PathOutsideError: The name is absolute, goes up, or is a link that leaves the folder.
     """
+    if _ADDRESS.match(name):
+        raise DatasetError(
+            f"{where}: {show(name)} is an address; expected the name of a file inside {folder}, as nothing is fetched; "
+            "fetch it, and give the file's name"
+        )
     parts = PurePosixPath(name).parts
     windows = PureWindowsPath(name)
     if not parts or ".." in parts or ".." in windows.parts or windows.drive or windows.root or "\0" in name:
@@ -28,6 +39,11 @@ def join_inside(folder: Path, name: str, links: LinkRule, where: str) -> Path:
             f"{where}: file name {show(name)} leaves the folder; expected a relative path inside {folder}; correct it"
         )
     path = folder.joinpath(*parts)
+    if "\\" in name and not os.path.lexists(path):
+        raise DatasetError(
+            f"{where}: file name {show(name)} has a backslash, which separates no folders here; expected / between "
+            f"them; write {show(windows.as_posix())}"
+        )
     if links == "refuse" and not _resolve(path, where).is_relative_to(_resolve(folder, where)):
         raise PathOutsideError(
             f"{where}: file {show(name)} is a link out of the folder; expected a file inside {folder}; put the file "

@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import track
 
+from refdiff.dataset.colour_profile import foreign_profile
 from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.fields import show
 from refdiff.dataset.records import PhotoRecord
 from refdiff.errors import ImageError
 from refdiff.photo import PhotoFrame, decode_photo, read_bytes
@@ -25,10 +27,12 @@ class PhotoCheck:
     Attributes:
         frame: Its frames.
         sha256: Digest of its file.
+        profile: What its colour profile calls itself, where colours differ from sRGB by it; empty otherwise.
     """
 
     frame: PhotoFrame
     sha256: str
+    profile: str
 
 
 def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLog) -> dict[str, PhotoCheck]:
@@ -45,6 +49,12 @@ def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLo
                 faults.add("image", str(result))
             else:
                 checked[record.image_id] = result
+                if result.profile:
+                    faults.remark(
+                        "colour_profile",
+                        f"{record.where}: photo has the colour profile {show(result.profile)}, which is ignored: its "
+                        "colours are not those that viewers show",
+                    )
     return checked
 
 
@@ -54,4 +64,4 @@ def _check_photo(record: PhotoRecord, max_pixels: int) -> PhotoCheck | ImageErro
         _, frame = decode_photo(data, record.where, max_pixels)
     except ImageError as error:
         return error
-    return PhotoCheck(frame, hashlib.sha256(data).hexdigest())
+    return PhotoCheck(frame, hashlib.sha256(data).hexdigest(), foreign_profile(data))

@@ -3,26 +3,23 @@
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.folders import check_photo_folder
 from refdiff.dataset.frames import is_stored_frame
 from refdiff.dataset.grefcoco import read_grefcoco
 from refdiff.dataset.jsonl import read_jsonl
 from refdiff.dataset.photos import PhotoCheck, check_photos
-from refdiff.dataset.records import DatasetRecords, MaskRecord, PhotoRecord, RefRecord
+from refdiff.dataset.records import DatasetRecords, PhotoRecord
 from refdiff.dataset.refer import read_refer
-from refdiff.dataset.segmentation import declared_size, draw_segmentation, read_mask_image
 from refdiff.dataset.settings import Format, PrepareDatasetSettings, SplitRow
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets
-from refdiff.errors import DatasetError, ImageError, MaskError
-from refdiff.masks.rle import encode_mask
-from refdiff.photo import PhotoFrame, orient
+from refdiff.dataset.truths import Truth, draw_truth
+from refdiff.errors import DatasetError, ImageError
 from refdiff.provenance import describe_run
 
 READERS: Mapping[Format, Callable[[SplitRow, PrepareDatasetSettings, FaultLog], DatasetRecords]] = {
@@ -30,15 +27,6 @@ READERS: Mapping[Format, Callable[[SplitRow, PrepareDatasetSettings, FaultLog], 
     "grefcoco": read_grefcoco,
     "jsonl": read_jsonl,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Truth:
-    """The true mask of a ref, drawn; `counts` is None when no truth is given."""
-
-    ref: RefRecord
-    counts: bytes | None
-    area: int
 
 
 def prepare_dataset(name: str, row: SplitRow, settings: PrepareDatasetSettings) -> Dataset:
@@ -58,12 +46,16 @@ def prepare_dataset(name: str, row: SplitRow, settings: PrepareDatasetSettings) 
     records = READERS[row.format](row, settings, faults)
     used = {ref.image_id for ref in records.refs}
     photos = {image_id: photo for image_id, photo in records.photos.items() if image_id in used}
+    check_photo_folder(Path(row.images), photos.values(), f"splits.{name}.images")
     checks = check_photos(photos.values(), settings.max_pixels, faults)
     stored = _choose_frames(photos, checks, settings, faults)
-    drawn = (_draw_truth(ref, checks, stored, settings, faults) for ref in records.refs)
+    drawn = (draw_truth(ref, photos, checks, stored, settings, faults) for ref in records.refs)
     truths = [truth for truth in drawn if truth is not None]
     if settings.on_fault == "refuse":
-        faults.refuse_if_any(f"{name} ({row.folder})")
+        advice = "correct the dataset, or set prepare_dataset.on_fault: drop to go on without what is faulty"
+        faults.refuse_if_any(
+            f"{name} ({row.folder})", advice if truths else "correct the dataset: nothing in it is without a fault"
+        )
     if not truths:
         raise DatasetError(
             f"{name} ({row.folder}): no expression is left of {records.expressions}; expected one at least; "
@@ -93,64 +85,11 @@ def _choose_frames(
     return stored
 
 
-def _draw_truth(
-    ref: RefRecord,
-    checks: Mapping[str, PhotoCheck],
-    stored: Mapping[str, bool],
-    settings: PrepareDatasetSettings,
-    faults: FaultLog,
-) -> _Truth | None:
-    """The true mask of a ref; None when its photo or a mask has a fault."""
-    if ref.image_id not in stored:
-        return None
-    if ref.masks is None:
-        return _Truth(ref, None, 0)
-    frame = checks[ref.image_id].frame
-    mask = np.zeros((frame.height, frame.width), dtype=np.bool_)
-    whole = True
-    for record in ref.masks:
-        try:
-            part = _draw_mask(record, frame, stored[ref.image_id], settings)
-        except (MaskError, ImageError) as error:
-            faults.add("mask", f"{record.where}: {error}; correct or remove the annotation")
-            whole = False
-            continue
-        if not part.any():
-            faults.add(
-                "empty_mask",
-                f"{record.where}: the mask has no pixels; expected one at least; correct or remove the annotation",
-            )
-            whole = False
-        mask |= part
-    return _Truth(ref, encode_mask(mask), int(mask.sum())) if whole else None
-
-
-def _draw_mask(
-    record: MaskRecord, frame: PhotoFrame, stored: bool, settings: PrepareDatasetSettings
-) -> NDArray[np.bool_]:
-    """One annotated mask in the oriented frame.
-
-    Where the photo's record has no size (JSONL), the mask's own size tells its frame.
-    """
-    segmentation = record.segmentation
-    if isinstance(segmentation, Path):
-        mask = read_mask_image(segmentation)
-        size = (mask.shape[0], mask.shape[1])
-        turned = is_stored_frame(frame, size, settings.annotation_frame, str(segmentation))
-        return orient(mask, frame.orientation) if turned else mask
-    size = declared_size(segmentation)
-    if size is not None and not stored:
-        stored = is_stored_frame(frame, size, settings.annotation_frame, "run-length code")
-    height, width = (frame.stored_height, frame.stored_width) if stored else (frame.height, frame.width)
-    mask = draw_segmentation(segmentation, height, width, settings.overlapping_polygons)
-    return orient(mask, frame.orientation) if stored else mask
-
-
 def _describe(
     row: SplitRow,
     settings: PrepareDatasetSettings,
     records: DatasetRecords,
-    truths: Sequence[_Truth],
+    truths: Sequence[Truth],
     faults: FaultLog,
 ) -> dict[str, Any]:
     """What dataset.json says of the content."""
@@ -170,8 +109,12 @@ def _describe(
             "frame": "photo after EXIF orientation",
             "sentence": settings.sentence if row.format != "jsonl" else "as given",
             "overlapping_polygons": settings.overlapping_polygons,
+            "mask_values": settings.mask_values,
             "annotation_frame": settings.annotation_frame,
+            "crowds": "left out" if row.format == "grefcoco" else "as any object",
+            "colour_profiles": "ignored",
         },
+        "remarks": faults.remarks(),
         "dropped": faults.lines(),
         "dropped_counts": {
             "faults": len(faults.faults),
@@ -192,7 +135,7 @@ def _provenance(
 
 
 def _build_tables(
-    truths: Sequence[_Truth],
+    truths: Sequence[Truth],
     photos: Mapping[str, PhotoRecord],
     checks: Mapping[str, PhotoCheck],
     meta: dict[str, Any],

@@ -2,6 +2,8 @@
 
 RefCOCO, RefCOCO+, RefCOCOg (umd, google) and RefCLEF (unc, berkeley). The photo's name is taken from `instances.json`:
 the refs' own `file_name` carries an annotation suffix and names no file.
+
+Source: lichengunc/refer, refer.py, getMask: a ref's annotation counts whether it is a crowd or not.
 """
 
 from collections.abc import Mapping
@@ -21,7 +23,9 @@ def read_refer(row: SplitRow, settings: PrepareDatasetSettings, faults: FaultLog
         DatasetError: A file cannot be read as a whole, or the split is unknown.
         HostilePickleError: The pickle holds more than plain content.
     """
-    return read_refs(row, settings, RefsForm("refs", _single_annotation, may_be_empty=False), faults)
+    return read_refs(
+        row, settings, RefsForm("refs", _single_annotation, may_be_empty=False, counts_crowds=True), faults
+    )
 
 
 def _single_annotation(record: Mapping[str, Any], where: str) -> tuple[str, ...]:

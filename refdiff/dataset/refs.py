@@ -28,11 +28,13 @@ class RefsForm:
         stem: First part of the file name, `refs` or `grefs`.
         annotation_ids: The annotations that a ref record names; none for a sentence that means nothing in the photo.
         may_be_empty: Whether a ref without sentences is in order.
+        counts_crowds: Whether annotations of crowds belong to what a ref means.
     """
 
     stem: str
     annotation_ids: Callable[[Mapping[str, Any], str], tuple[str, ...]]
     may_be_empty: bool
+    counts_crowds: bool
 
 
 def read_refs(row: SplitRow, settings: PrepareDatasetSettings, form: RefsForm, faults: FaultLog) -> DatasetRecords:
@@ -48,7 +50,7 @@ def read_refs(row: SplitRow, settings: PrepareDatasetSettings, form: RefsForm, f
     instances: Instances | None = None
     try:
         content = load_plain(path) if path.suffix == ".p" else read_json(path)
-        if not isinstance(content, list):
+        if not isinstance(content, list | tuple):
             raise DatasetError(f"{path}: expected a list of refs, got {show(content)}; fetch it again")
     except DatasetError as error:
         errors.append(error)
@@ -102,10 +104,17 @@ class _SplitReader:
             found[split] += 1
             if split_holds(self.row.split, split):
                 yield record, where
+        if not found:
+            self.faults.refuse_if_any(
+                str(self.path),
+                "no record tells its split; fetch the file again, as bytes (names that end with '\\r' went through a "
+                "transfer of text)",
+            )
         if not any(split_holds(self.row.split, split) for split in found):
             there = ", ".join(f"{split} ({count} refs)" for split, count in sorted(found.items())[:20]) or "none"
+            lost = f"; {len(self.faults.faults)} records cannot be read" if self.faults.faults else ""
             raise DatasetError(
-                f"{self.path}: no split {self.row.split!r}; expected one of: {there}; correct params.yaml"
+                f"{self.path}: no split {self.row.split!r}; expected one of: {there}; correct params.yaml{lost}"
             )
 
     def _read_ref(self, record: dict[str, Any], where: str) -> RefRecord | None:
@@ -199,10 +208,19 @@ class _SplitReader:
                 whole = False
             else:
                 try:
-                    masks.append(self.instances.mask(annotation_id, image_id))
+                    if self.form.counts_crowds or not self.instances.is_crowd(annotation_id):
+                        masks.append(self.instances.mask(annotation_id, image_id))
+                    else:
+                        self.faults.remark("crowd", f"{where}: annotation {annotation_id} is a crowd; it is left out")
                 except DatasetError as error:
                     whole = False
                     self.faults.add("record", str(error))
+        if whole and annotation_ids and not masks:
+            whole = False
+            self.faults.add(
+                "mask",
+                f"{where}: all its annotations are crowds, which are left out; expected an object; correct the ref",
+            )
         return tuple(masks) if whole else None
 
 

@@ -11,7 +11,8 @@ _INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 def check_sentence(text: object) -> str:
     """What is wrong with a sentence; empty when nothing is."""
     if not isinstance(text, str):
-        return f"sentence is {show(text)}; expected text"
+        several = ", one in a record (lines with the same ref_id share their mask)" if isinstance(text, list) else ""
+        return f"sentence is {show(text)}; expected text{several}"
     if not is_unicode(text):
         return f"sentence {show(text)} has half a surrogate pair; expected Unicode text"
     if all(unicodedata.category(c) in _INVISIBLE for c in text):

@@ -4,17 +4,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, StringConstraints, model_validator
 
+from refdiff.parameter_words import in_form
 from refdiff.params import Section
 from refdiff.photo import MAX_PIXELS
 
 Format = Literal["refer", "grefcoco", "jsonl"]
 SentenceField = Literal["raw", "sent"]
 OverlapRule = Literal["union", "once", "even_odd"]
+MaskValues = Literal["binary", "nonzero", "half"]
 FrameRule = Literal["auto", "oriented", "stored"]
 
 Folder = Annotated[str, StringConstraints(min_length=1)]
 # Becomes a part of a file name, so it holds no separators.
-NamePart = Annotated[str, StringConstraints(pattern=r"^\w[\w.+-]*$")]
+NamePart = Annotated[str, in_form(r"\w[\w.+-]*", "letters, digits, _, and after the first of them also . + -")]
 
 
 class SplitRow(Section):
@@ -53,6 +55,10 @@ class PrepareDatasetSettings(Section):
         sentence: Which text of a REFER sentence: `raw` as written, or `sent` as cleaned by REFER.
         overlapping_polygons: What pixels covered by several polygons of one annotation are: `union` in the mask;
             `once` out of it (code that compares the sum with 1); `even_odd` in it when covered an odd number of times.
+        mask_values: Which pixels of a mask PNG belong to the mask. `binary`: those that are not 0, and all of them have
+            one value, other files are refused; `nonzero`: those that are not 0; `half`: those of at least half of the
+            brightest value that the file's depth allows (128 of 8 bits). Of a palette the entries' numbers count and
+            not their colours; `half` refuses it, and `binary` where entry 0 is the lighter colour.
         annotation_frame: Which frame masks are drawn in when a photo has an EXIF orientation: the `oriented` one that
             viewers show, the `stored` one, or `auto`: whichever has the annotated size, `oriented` when both have.
         links_outside: `refuse` photos and masks that are symbolic links to somewhere outside the dataset, or `follow`
@@ -63,6 +69,7 @@ class PrepareDatasetSettings(Section):
     on_fault: Literal["refuse", "drop"]
     sentence: SentenceField
     overlapping_polygons: OverlapRule
+    mask_values: MaskValues
     annotation_frame: FrameRule
     links_outside: Literal["refuse", "follow"]
     max_pixels: int = Field(ge=1, le=MAX_PIXELS)

@@ -152,6 +152,11 @@ class Dataset:
     targets: Targets
     meta: dict[str, Any]
 
+    def name_of(self, expression_index: int) -> str:
+        """An expression in messages."""
+        expressions, index = self.expressions, expression_index
+        return f"expression {expressions.expression_id[index]} of photo {expressions.image_id[index]}"
+
     def expressions_of(self, image_index: int) -> range:
         """The expression indexes of a photo."""
         first, last = np.searchsorted(self.expressions.image_index, [image_index, image_index + 1])

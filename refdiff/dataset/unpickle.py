@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from refdiff.errors import DatasetError, HostilePickleError, RefdiffError
+from refdiff.file_kind import recognise
 
 # Far above any REFER file (some 50 MB and 10 million opcodes); what is larger only fills the memory.
 MAX_BYTES = 1 << 30
@@ -67,6 +68,9 @@ def load_plain(path: Path) -> Any:
 
 def loads_plain(data: bytes, where: str) -> Any:
     """As `load_plain`, of the bytes of a pickle that messages call `where`."""
+    found = recognise(data)
+    if found is not None:
+        raise DatasetError(f"{where}: is {found[0]}; expected a REFER pickle; {found[1] or 'correct the name'}")
     scan(data, where)
     try:
         return _PlainUnpickler(data, where).load()
@@ -167,7 +171,8 @@ def _named_object(data: bytes, place: int, name: str) -> str:
 def _hostile(where: str, what: str) -> HostilePickleError:
     return HostilePickleError(
         f"{where}: pickle holds more than data: {what}; expected plain containers, strings and numbers; nothing in it "
-        "was run; take the file from where it was published"
+        "was run; take a published file from where it was published, and write one of your own with plain int and str "
+        "(no NumPy, no pandas), or as JSON"
     )
 
 

@@ -45,7 +45,7 @@ def encode_canvas(vae: AutoencoderKL, canvas: NDArray[np.uint8], image_id: str, 
     Raises:
         ModelError: The device's memory is too small.
 
-    Source: method.md, generative score 1 and 2.
+    Source: docs/method.md, "Canvas" and "Noise".
     """
     pixels = torch.from_numpy(to_signed(canvas))[None].to(vae.device)
     with torch.inference_mode():

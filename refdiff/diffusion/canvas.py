@@ -40,7 +40,7 @@ def fit_canvas(photo: NDArray[np.uint8], canvas_px: int, mode: CanvasMode) -> ND
     Returns:
         RGB uint8 `[canvas_px canvas_px 3]`.
 
-    Source: released code, the canvas of the Stable Diffusion branch (method.md, canvas).
+    Source: docs/method.md, "Canvas": released code.
     """
     height, width = photo.shape[:2]
     frame = square_frame(height, width, mode)

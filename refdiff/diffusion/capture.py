@@ -113,7 +113,7 @@ def mean_logits(query: torch.Tensor, key: torch.Tensor, heads: int, scale: float
     Returns:
         float32 `[batch token pixel]`.
 
-    Source: released code, maps before the softmax (method.md, cross-attention).
+    Source: docs/method.md, "Cross-attention": released code, before the softmax.
     """
     return (key.float() * (scale / heads)) @ query.float().transpose(1, 2)
 
@@ -131,7 +131,7 @@ def mean_probabilities(query: torch.Tensor, key: torch.Tensor, heads: int, scale
     Returns:
         float32 `[batch tokens pixel]`.
 
-    Source: arXiv 2308.16777, cross-attention (method.md).
+    Source: docs/method.md, "Cross-attention": paper.
     """
     batch, pixels, _ = query.shape
     total = query.new_zeros(batch, tokens, pixels, dtype=torch.float32)

@@ -76,7 +76,7 @@ class PhotoRuns:
         Returns:
             By run and layer name, float32 `[sentence token height width]`, `tokens` of them.
 
-        Source: method.md, generative score 1 and 3; guidance: uncond + g (cond - uncond).
+        Source: docs/method.md, "Noise" and "Cross-attention"; guidance: uncond + g (cond - uncond).
         """
         maps: MapsByRun = []
         photos = sorted(set(photo_of))

@@ -11,7 +11,7 @@ PROMPTS_AT_A_TIME = 64
 
 def count_tokens(model: DiffusionModel, sentence: str) -> int:
     """Tokens of a sentence in its prompt, without start and end; what does not fit the model is cut."""
-    ids = model.tokenizer(sentence, add_special_tokens=False)["input_ids"]
+    ids = model.tokenizer(sentence, add_special_tokens=False, verbose=False)["input_ids"]
     return min(len(ids), model.prompt_tokens - 2)
 
 

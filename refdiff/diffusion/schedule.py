@@ -38,8 +38,8 @@ def plan_runs(schedule: SingleSchedule | Img2ImgSchedule, train_timesteps: int) 
     Raises:
         ParameterError: A timestep or the number of steps is more than the model has.
 
-    Source: released code, image-to-image sampling: noise of one DDIM timestep further up than the first run
-        (20 steps, strength 0.1: noise at 101, runs at 51 and 1).
+    Source: docs/method.md, "Noise": released code, noise of one DDIM timestep further up than the first run (20 steps,
+        strength 0.1: noise at 101, runs at 51 and 1).
     """
     if isinstance(schedule, SingleSchedule):
         beyond = [step for step in schedule.timesteps if step >= train_timesteps]

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field, field_validator, model_validator
 
 from refdiff.geometry import CanvasMode
-from refdiff.params import DeviceName, Section
+from refdiff.params import Device, Section
 
 Quantity = Literal["probabilities", "logits"]
 Dtype = Literal["float32", "float16", "bfloat16"]
@@ -83,7 +83,7 @@ class CaptureSettings(Section):
         self_layers: Dotted names of self-attention layers kept, once per image, from the denoising of the
             negative prompt alone.
 
-    Source: method.md, generative score 1 to 3.
+    Source: docs/method.md, "Canvas", "Noise" and "Cross-attention".
     """
 
     schedule: Annotated[SingleSchedule | Img2ImgSchedule, Field(discriminator="kind")]
@@ -147,7 +147,7 @@ class ExtractionSettings(Section):
 
     model: Annotated[str, Field(min_length=1)]
     revision: Annotated[str, Field(min_length=1)] | None
-    device: DeviceName
+    device: Device
     dtype: Dtype
     batch_sentences: Literal["auto"] | Annotated[int, Field(ge=1)]
     compile: bool

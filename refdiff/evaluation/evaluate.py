@@ -66,7 +66,7 @@ def evaluate(
     Raises:
         StoreMismatchError: The predictions, or the overlap, are not of this dataset and these proposals.
 
-    Source: method.md, metrics.
+    Source: docs/method.md, "Metrics".
     """
     if predictions.expression_id != dataset.expressions.expression_id:
         raise StoreMismatchError(

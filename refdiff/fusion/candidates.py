@@ -31,7 +31,7 @@ def find_candidates(
         min_area_px: Candidates have more pixels than this.
         groups: Photo (or expression) that each proposal belongs to, `[n]`; None when all belong to one.
 
-    Source: released code, filter of the proposals.
+    Source: docs/method.md, "Score and choice": released code, filter of the proposals.
     Differs: what is filtered is out instead of scoring 0; masks of the whole photo are dropped.
     """
     kept = (areas > min_area_px) & (areas > 0) & (areas < pixels)

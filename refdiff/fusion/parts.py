@@ -13,7 +13,7 @@ from refdiff.fusion.candidates import table_candidates
 from refdiff.fusion.clip_parts import measure_similarities
 from refdiff.fusion.heat_parts import measure_contrast
 from refdiff.fusion.inputs import FusionInputs
-from refdiff.fusion.scores import Similarities
+from refdiff.fusion.scores import Similarities, check_scores
 from refdiff.fusion.settings import MethodSettings
 from refdiff.heat.readout import ReadoutSettings
 from refdiff.progress import Progress
@@ -63,7 +63,7 @@ def measure_parts(
     Raises:
         ParameterError: The readout does not fit what is stored.
         StoreMismatchError: The tables and stores do not belong to each other.
-        ShardCorruptError: A shard is damaged.
+        ShardCorruptError: A shard is damaged, or a part is not finite.
     """
     proposal = find_rows(inputs, method)
     valid = proposal >= 0
@@ -75,6 +75,7 @@ def measure_parts(
         generative, otsu = measure_contrast(inputs, proposal, readout, otsu=with_otsu, progress=progress)
     if method.uses_clip:
         similarities = measure_similarities(inputs, proposal, method, progress)
+    check_scores((generative, *(similarities or ()), otsu), inputs.dataset.name_of)
     return CandidateParts(
         valid=valid,
         proposal=proposal,

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from refdiff.fusion.candidates import find_candidates
 from refdiff.fusion.choice import NO_CHOICE, decide, otsu_threshold
-from refdiff.fusion.scores import ClipViews, Scores, measure_views, runs_contrast, score_proposals
+from refdiff.fusion.scores import ClipViews, Scores, check_scores, measure_views, runs_contrast, score_proposals
 from refdiff.fusion.settings import MethodSettings
 from refdiff.masks.runs import decode_runs
 from refdiff.proposals.candidates import Proposals
@@ -45,6 +45,7 @@ def choose_mask(
     Raises:
         MaskError: Proposals and heat differ in size.
         ParameterError: The selection rule needs thresholds that the proposals do not have.
+        ShardCorruptError: A part of a score is not finite.
         ValueError: The heat or the views that the method needs are missing.
     """
     areas, pixels = proposals.areas, proposals.height * proposals.width
@@ -54,6 +55,9 @@ def choose_mask(
         counts = [code for code, stays in zip(proposals.counts, kept, strict=True) if stays]
         contrast = runs_contrast(heat, decode_runs(counts, proposals.height, proposals.width))
     some = measure_views(take_views(views, kept)) if method.uses_clip and views is not None else None
+    check_scores(
+        (None if part is None else part[None] for part in (contrast, *(some or ()))), lambda _: "the expression"
+    )
     scores = score_proposals(method, contrast, some)
     otsu = otsu_threshold(heat) if method.select.rule == "otsu" and heat is not None else None
     valid, thresholds = np.ones(int(kept.sum()), np.bool_), proposals.thresholds[kept]

@@ -115,6 +115,8 @@ def read_predictions(path: Path) -> PredictionTable:
     links = (found.image_index >= 0) & (found.target_index >= -1) & (found.proposal_index >= -1)
     check_rows(path, links & np.equal(found.expression_index, np.arange(len(found))), "links to rows of other tables")
     check_rows(path, (found.height > 0) & (found.width > 0) & (found.n_proposals >= 0), "sizes of masks that exist")
+    scored = np.isfinite(found.score) == (found.proposal_index >= 0)
+    check_rows(path, scored, "a score that is a finite number where a proposal is chosen, and only there")
     within = (found.intersection >= 0) & (found.intersection <= found.union)
     unknown = (found.intersection == -1) & (found.union == -1)
     measured = np.where(found.target_index < 0, unknown, within)

@@ -1,8 +1,9 @@
 """The two scores of a proposal and their sum.
 
-Source: arXiv 2308.16777, generative and discriminative matching; released code, score functions (method.md).
+Source: docs/method.md, "Attention contrast" and "Score and choice".
 """
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.errors import DegenerateMaskError, MaskError
+from refdiff.finite import check_finite
 from refdiff.fusion.settings import MethodSettings, TextMix
 from refdiff.masks.runs import MaskRuns, run_sums
 from refdiff.pooling.mask_pooling import PooledMasks
@@ -65,7 +67,7 @@ def attention_contrast(heat: NDArray[np.floating], masks: NDArray[np.bool_]) -> 
         MaskError: Masks and heat differ in size.
         DegenerateMaskError: A mask is empty or covers the whole photo.
 
-    Source: arXiv 2308.16777, generative matching; released code, the same.
+    Source: docs/method.md, "Attention contrast".
     Differs: no epsilon in the denominators.
     """
     if masks.ndim != 3 or masks.shape[1:] != heat.shape or masks.dtype != np.bool_:
@@ -123,7 +125,7 @@ def pooled_contrasts(grids: NDArray[np.floating], pooled: PooledMasks) -> NDArra
         MaskError: Grids and pooled masks differ in size.
         DegenerateMaskError: A mask is empty or covers the whole photo.
 
-    Source: design.md 4.
+    Source: docs/method.md, "Pooled masks".
     """
     if pooled.everything.shape != grids.shape[1:]:
         raise MaskError(f"pooled masks: expected a grid of {grids.shape[1:]}, got {pooled.everything.shape}")
@@ -166,8 +168,8 @@ def score_proposals(
     Raises:
         ValueError: A part that the method weighs is missing, or none is given.
 
-    Source: arXiv 2308.16777: s = alpha G + (1 - alpha) D, D = beta global + (1 - beta) local. The released code's
-        weights are another row of params.yaml.
+    Source: docs/method.md, "Score and choice": s = alpha G + (1 - alpha) D, D = beta global + (1 - beta) local. The
+        released code's weights are another row of params.yaml.
     """
     if method.generative_weight > 0.0 and contrast is None:
         raise ValueError("contrast: the method weighs it, got None")
@@ -187,6 +189,21 @@ def score_proposals(
         discriminative = method.beta * global_view + (1.0 - method.beta) * local
         total = total + method.discriminative_weight * discriminative
     return Scores(total, generative, local, global_view, discriminative)
+
+
+def check_scores(parts: Iterable[NDArray[np.floating] | None], name: Callable[[int], str]) -> None:
+    """See that measured parts of scores are finite, so that every sum of them is, whatever the weights.
+
+    Args:
+        parts: `[E ...]` each, for E expressions; None where a part is not measured.
+        name: What messages call an expression.
+
+    Raises:
+        ShardCorruptError: One is not.
+    """
+    for part in parts:
+        if part is not None:
+            check_finite(part, lambda row: f"{name(row)}: a part of its score", "make what it is measured from again")
 
 
 def _mix(expression: NDArray[np.float64], head: NDArray[np.float64], weights: TextMix) -> NDArray[np.float64]:

@@ -4,14 +4,15 @@ The grid is that of the finest map that a readout uses; coarser maps are brought
 lies on the square canvas; the photo is the part of the canvas that its `SquareFrame` says.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.attention.maps import CrossMaps, MapKey
-from refdiff.errors import ShardCorruptError, StoreMismatchError
+from refdiff.errors import StoreMismatchError
+from refdiff.finite import check_finite
 from refdiff.geometry import SquareFrame
 from refdiff.heat.levels import photo_levels
 from refdiff.heat.readout import ReadoutSettings, Upsampling, pick_maps
@@ -22,7 +23,11 @@ EPSILON = 1e-8
 
 
 def heat_map(
-    maps: CrossMaps, positions: Sequence[int], readout: ReadoutSettings, frame: SquareFrame
+    maps: CrossMaps,
+    positions: Sequence[int],
+    readout: ReadoutSettings,
+    frame: SquareFrame,
+    name: str = "the expression",
 ) -> NDArray[np.float32]:
     """Heat of one expression on its photo.
 
@@ -31,6 +36,7 @@ def heat_map(
         positions: Prompt positions whose maps are averaged, start token = 0 (see `readout.token_positions`).
         readout: How the maps become one.
         frame: Where the photo lies on the square canvas.
+        name: What messages call the expression.
 
     Returns:
         float32 `[height width]` of the photo, in [0, 1]; zeros when the maps are constant.
@@ -40,12 +46,11 @@ def heat_map(
         StoreMismatchError: A position is not stored.
         ShardCorruptError: A stored value is not finite.
 
-    Source: arXiv 2308.16777, generative matching (`mean_then_minmax`); released code, the heat map of the Stable
-        Diffusion branch (`minmax_each`, 8 bit, Lanczos): parity/attention.
+    Source: docs/method.md, "Heat map": paper (`mean_then_minmax`); released code (`minmax_each`, 8 bit, Lanczos).
     Differs: the minimum and maximum are those of the photo's part of the canvas, borders left out, in the paper's
         formula too; a constant map gives zeros where the released code divides by zero.
     """
-    return photo_heat(grid_heat(maps, positions, readout, frame), readout, frame)
+    return photo_heat(grid_heat(maps, positions, readout, frame, name), readout, frame)
 
 
 def photo_heat(grid: NDArray[np.float64], readout: ReadoutSettings, frame: SquareFrame) -> NDArray[np.float32]:
@@ -92,7 +97,11 @@ def level_factor(levels: NDArray[np.int16], readout: ReadoutSettings) -> float:
 
 
 def grid_heat(
-    maps: CrossMaps, positions: Sequence[int], readout: ReadoutSettings, frame: SquareFrame
+    maps: CrossMaps,
+    positions: Sequence[int],
+    readout: ReadoutSettings,
+    frame: SquareFrame,
+    name: str = "the expression",
 ) -> NDArray[np.float64]:
     """Heat on the attention grid, float64 `[h w]` in [0, 1]: all of `heat_map` that comes before the upsampling.
 
@@ -108,7 +117,7 @@ def grid_heat(
             "the text table and the attention store do not fit, run `dvc repro`"
         )
     taken = {size: block[rows] for size, block in maps.maps.items()}
-    return grid_heats(maps.keys, taken, [0], readout, frame)[0]
+    return grid_heats(maps.keys, taken, [0], readout, frame, lambda _: name)[0]
 
 
 def grid_heats(
@@ -117,6 +126,7 @@ def grid_heats(
     starts: Sequence[int] | NDArray[np.integer],
     readout: ReadoutSettings,
     frame: SquareFrame,
+    name: Callable[[int], str],
 ) -> NDArray[np.float64]:
     """`grid_heat` of n expressions on one photo.
 
@@ -126,6 +136,7 @@ def grid_heats(
         starts: The first token of each expression, `[n]`; none is without.
         readout: How the maps become one.
         frame: Where the photo lies on the square canvas.
+        name: What messages call the expression at a place.
 
     Returns:
         float64 `[n h w]`.
@@ -142,8 +153,8 @@ def grid_heats(
     for (h, w), block in chosen.items():
         summed = block.sum(axis=1)
         # What is not finite in a map is not finite in the sum, which is smaller.
-        if not np.isfinite(summed).all():
-            raise ShardCorruptError(f"attention maps of {h} x {w}: a stored value is not finite; make the store again")
+        what = f"attention of {h} x {w}"
+        check_finite(summed, lambda row, what=what: f"{name(row)}: {what}", "make the attention again")
         if (h, w) != (height, width):
             rows = resampling_matrix(h, height, "bilinear")
             columns = resampling_matrix(w, width, "bilinear")

@@ -92,7 +92,7 @@ def token_positions(readout: ReadoutSettings, first: int, last: int, tokens: int
     Raises:
         StoreMismatchError: The span does not lie inside the sentence.
 
-    Source: arXiv 2308.16777, generative matching; released code, position of the last piece (method.md, token).
+    Source: docs/method.md, "Head word": released code, position of the last piece.
     """
     if not 1 <= first <= last <= tokens:
         raise StoreMismatchError(

@@ -66,5 +66,9 @@ def _read_block(
         frame = square_frame(int(images.height[image]), int(images.width[image]), store.canvas_mode)
         rows = slice(block.starts[first], block.starts[behind])
         maps = {size: each[rows] for size, each in block.maps.items()}
-        grids = grid_heats(store.keys, maps, block.starts[first:behind] - rows.start, readout, frame)
-        yield SplitHeat(block.expressions[first:behind], image, frame, grids)
+        expressions, starts = block.expressions[first:behind], block.starts[first:behind] - rows.start
+
+        def name(place: int, expressions: range = expressions) -> str:
+            return f"{store.where}: {dataset.name_of(expressions[place])}"
+
+        yield SplitHeat(expressions, image, frame, grid_heats(store.keys, maps, starts, readout, frame, name))

@@ -45,7 +45,7 @@ def pool_masks(runs: MaskRuns, frame: SquareFrame, height: int, width: int, upsa
     Raises:
         MaskError: The masks are not of the photo's size.
 
-    Source: design.md 4: <upsampled heat, mask> = <heat, pooled mask>.
+    Source: docs/method.md, "Pooled masks": <upsampled heat, mask> = <heat, pooled mask>.
     """
     if (runs.height, runs.width) != (frame.height, frame.width):
         raise MaskError(

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
 from refdiff.errors import ShardCorruptError, StoreMismatchError
+from refdiff.finite import check_finite
 from refdiff.geometry import CanvasMode
 from refdiff.heat.readout import ReadoutSettings
 from refdiff.json_record import read_record
@@ -34,6 +35,7 @@ from refdiff.store.zarr_chunks import ChunkReader
 from refdiff.store.zarr_plan import METADATA
 
 ARTIFACT = "pooled masks"
+_REMAKE = "make it again with `dvc repro`"
 INSIDE, TOTAL, FACTOR = "inside", "total", "factor"
 POOLED_TYPE, SUM_TYPE = "float32", "float64"
 
@@ -150,7 +152,9 @@ class PooledStore:
                 f"{self._path}: has {grid.shape[0]} masks, asked for number {rows.stop - 1}; "
                 "it was made for other proposals, run `dvc repro`"
             )
-        return grid.read(rows)
+        masks = grid.read(rows)
+        check_finite(masks, lambda row: f"{self._path}: {grid_name(mode, size)}, mask {rows.start + row}", _REMAKE)
+        return masks
 
     def read_sums(
         self, readout: ReadoutSettings, inputs: Mapping[str, Path], expressions: int, pairs: int
@@ -182,10 +186,7 @@ class PooledStore:
                 "make it again with `dvc repro`"
             )
         values = array.read_rows()
-        if not np.isfinite(values).all():
-            raise ShardCorruptError(
-                f"{self._path}: {name} holds what is no finite number; make it again with `dvc repro`"
-            )
+        check_finite(values, lambda row: f"{self._path}: {name}, number {row}", _REMAKE)
         return values
 
     def _open(self, name: str) -> FlatRows:

@@ -39,7 +39,7 @@ def _published(row: str, format_: Format, dataset: str, split_by: str, min_area_
     return KnownDataset(row, format_, f"data/{dataset}", "data/train2014", splits, min_area_px)
 
 
-# Source: the released code drops masks of 10,000 pixels or fewer on RefCOCO and RefCOCO+.
+# Source: docs/method.md, "Score and choice": the released code drops masks of 10,000 pixels or fewer there.
 DATASETS = {
     "refcoco": _published("refcoco", "refer", "refcoco", "unc", 10_000),
     "refcoco+": _published("refcocoplus", "refer", "refcoco+", "unc", 10_000),

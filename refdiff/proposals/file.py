@@ -49,6 +49,9 @@ class FileSource:
     masks: Mapping[str, tuple[FileMask, ...]]
     of_pixels: ClassVar[bool] = False
 
+    def load(self) -> None:
+        """There is no model."""
+
     def propose(self, photo: Photo) -> Proposals:
         """The photo's masks, in the order of the file.
 

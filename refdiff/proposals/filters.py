@@ -22,7 +22,7 @@ def filter_proposals(proposals: Proposals, settings: FilterSettings) -> Proposal
 def largest(areas: NDArray[np.int64], n: int) -> NDArray[np.int64]:
     """Rows of the `n` largest areas, rising; of equal areas the first are kept.
 
-    Source: released code, the largest masks of a photo (method.md, choice).
+    Source: docs/method.md, "Score and choice": released code, the largest masks of a photo.
     """
     return np.sort(np.argsort(-areas, kind="stable")[:n])
 

@@ -28,6 +28,7 @@ def propose_from_heat(
     readout: ReadoutSettings,
     frame: SquareFrame,
     settings: ThresholdSettings,
+    name: str,
 ) -> Proposals:
     """Weak proposals of one expression.
 
@@ -37,8 +38,9 @@ def propose_from_heat(
         readout: How the maps become heat.
         frame: Where the photo lies on the square canvas.
         settings: Where the heat is cut.
+        name: What messages call the expression.
     """
-    return cut_heat(heat_map(maps, positions, readout, frame), settings)
+    return cut_heat(heat_map(maps, positions, readout, frame, name), settings)
 
 
 def propose_heat_split(
@@ -70,14 +72,19 @@ def propose_heat_split(
     if workers == 1:
         for index, each in maps:
             frame = frames[dataset.expressions.image_index[index]]
-            yield propose_from_heat(each, positions[index], readout, frame, settings)
+            yield propose_from_heat(each, positions[index], readout, frame, settings, dataset.name_of(index))
         return
     # Block by block, so that the store is read here: an error in a pool's own feeding thread would be lost.
     with Parallel(n_jobs=workers) as pool:
         while block := list(islice(maps, BLOCK)):
             made: Any = pool(
                 delayed(propose_from_heat)(
-                    each, positions[index], readout, frames[dataset.expressions.image_index[index]], settings
+                    each,
+                    positions[index],
+                    readout,
+                    frames[dataset.expressions.image_index[index]],
+                    settings,
+                    dataset.name_of(index),
                 )
                 for index, each in block
             )

@@ -72,9 +72,10 @@ class ProposeRunner:
     """The source, and the photos that it is shown."""
 
     def __init__(self, job: ProposeJob) -> None:
-        """Open everything; a source loads its model when it is first needed."""
+        """Open everything, and load the source's model."""
         self._source = open_source(job.settings, job.device)
         check_agreement(WorkFolder.of(job.folder), gather_facts(job.settings, self._source))
+        self._source.load()
         self._photos = list_photos(read_dataset(SplitLayout(job.split, job.root).dataset), job.root)
         self._batches = job.batches
 

@@ -35,6 +35,9 @@ class RegionsSource:
     settings: RegionsSettings
     of_pixels: ClassVar[bool] = True
 
+    def load(self) -> None:
+        """There is no model."""
+
     def propose(self, photo: Photo) -> Proposals:
         """Regions of the photo, most confident first."""
         return propose_regions(photo.pixels(), self.settings)

@@ -3,6 +3,7 @@
 Among them are sam, sam_hq, sam2, sam3_tracker and edgetam.
 """
 
+from collections.abc import Mapping
 from functools import cached_property
 from math import ceil
 from typing import Any, ClassVar
@@ -13,14 +14,16 @@ import torchvision
 import transformers
 from numpy.typing import NDArray
 from PIL import Image
-from transformers import AutoImageProcessor, AutoModelForMaskGeneration, MaskGenerationPipeline
-from transformers.utils.logging import disable_progress_bar
+from transformers import AutoImageProcessor, AutoModelForMaskGeneration
+from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from refdiff.device import choose_device
 from refdiff.errors import ModelError
+from refdiff.loaded_weights import check_loaded
 from refdiff.masks.rle import encode_mask
 from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
 from refdiff.proposals.candidates import Proposals, of_codes
+from refdiff.proposals.sam_generator import BoundedMaskGeneration
 from refdiff.proposals.settings import SamSettings
 from refdiff.proposals.source import Photo
 
@@ -51,18 +54,41 @@ class SamSource:
         self._device = device
 
     @cached_property
-    def generator(self) -> MaskGenerationPipeline:
-        """transformers' pipeline.
+    def generator(self) -> BoundedMaskGeneration:
+        """transformers' pipeline, with bounds.
 
         Raises:
-            ModelError: The weights cannot be loaded, or are not all there.
+            ModelError: The weights cannot be loaded, are not all there, or are not finite.
         """
         network = _load_network(self.settings, self._model)
-        return MaskGenerationPipeline(model=network, image_processor=self._processor, device=self._device)
+        return BoundedMaskGeneration(model=network, image_processor=self._processor, device=self._device)
+
+    def load(self) -> None:
+        """Load the weights; errors are those of `generator`."""
+        _ = self.generator
 
     def propose(self, photo: Photo) -> Proposals:
-        """Masks of the photo, best first; confidence is the IoU that the model predicts."""
-        rgb = photo.pixels()
+        """Masks of the photo, best first; confidence is the IoU that the model predicts.
+
+        Raises:
+            ModelError: The network gives NaN or infinity.
+        """
+        try:
+            made = self._generate(photo.pixels())
+        except FloatingPointError as error:
+            dtype = self.settings.dtype
+            advice = "use another model, or fetch it again" if dtype == "float32" else "set dtype: float32"
+            raise ModelError(
+                f"model {self.settings.model}: image {photo.image_id}: {error}, in {dtype}; expected finite numbers; "
+                f"{advice}"
+            ) from error
+        scores = made["scores"].numpy().astype(np.float32)
+        order = np.argsort(-scores, kind="stable")
+        codes = made["rle_mask"]
+        counts = [encode_mask(_as_mask(codes[row], photo.height, photo.width)) for row in order]
+        return of_codes(counts, photo.height, photo.width, confidence=scores[order])
+
+    def _generate(self, rgb: NDArray[np.uint8]) -> dict[str, Any]:
         settings = self.settings
         made: Any = self.generator(
             Image.fromarray(_padded(rgb)),
@@ -77,11 +103,7 @@ class SamSource:
             crop_n_points_downscale_factor=settings.crop_points_downscale,
             crops_nms_thresh=settings.crops_nms_thresh,
         )
-        scores = np.array([float(score) for score in made["scores"]], dtype=np.float32)
-        order = np.argsort(-scores, kind="stable")
-        masks = made["masks"]
-        counts = [encode_mask(_as_mask(masks[row], photo.height, photo.width)) for row in order]
-        return of_codes(counts, photo.height, photo.width, confidence=scores[order])
+        return made
 
     def identity(self) -> dict[str, Any]:
         """Model, image processor and its backend (torchvision and PIL resize differently), and versions."""
@@ -118,6 +140,7 @@ def open_sam(settings: SamSettings, device: str) -> SamSource:
 def _load_network(settings: SamSettings, found: ModelIdentity) -> Any:
     """The network with its weights, which are read from safetensors only."""
     disable_progress_bar()
+    set_verbosity_error()  # what it would report of the weights is refused below
     try:
         network, report = AutoModelForMaskGeneration.from_pretrained(
             found.folder,
@@ -125,15 +148,11 @@ def _load_network(settings: SamSettings, found: ModelIdentity) -> Any:
             use_safetensors=True,
             dtype=_DTYPES[settings.dtype],
             output_loading_info=True,
+            ignore_mismatched_sizes=True,  # they are refused below, by name
         )
     except Exception as error:  # as above
         raise _refusal(settings, found, error) from error
-    missing = sorted(report["missing_keys"])
-    if missing:
-        raise ModelError(
-            f"model {settings.model}: {len(missing)} weights are not in its file ({', '.join(missing[:3])} ...); "
-            f"expected a checkpoint of {type(network).__name__}; name another model"
-        )
+    check_loaded(network, report, f"model {settings.model}")
     return network
 
 
@@ -157,6 +176,8 @@ def _padded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return np.pad(rgb, ((0, below), (0, right), (0, 0))) if below or right else rgb
 
 
-def _as_mask(mask: Any, height: int, width: int) -> NDArray[np.bool_]:
-    """A generated mask as bool `[height width]`, without the padding."""
-    return np.ascontiguousarray(np.asarray(mask)[:height, :width] != 0)
+def _as_mask(code: Mapping[str, Any], height: int, width: int) -> NDArray[np.bool_]:
+    """A run-length code of transformers, column-major, as bool `[height width]` without the padding."""
+    rows, columns = code["size"]
+    runs = np.arange(len(code["counts"])) % 2 == 1
+    return np.ascontiguousarray(np.repeat(runs, code["counts"]).reshape(columns, rows).T[:height, :width])

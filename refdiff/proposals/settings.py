@@ -9,7 +9,7 @@ from typing import Annotated, Generic, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from refdiff.errors import ParameterError
-from refdiff.params import PARAMS_FILE, DeviceName, Section, find, parse_section, read_params
+from refdiff.params import PARAMS_FILE, Device, Section, find, parse_section, read_params
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -38,7 +38,7 @@ class ProposeMasksSettings(Section):
         filters: For sources per photo.
     """
 
-    device: DeviceName
+    device: Device
     workers: Annotated[int, Field(ge=1, le=256)]
     filters: FilterSettings
 

@@ -61,6 +61,10 @@ class PhotoSource(Protocol):
 
     of_pixels: ClassVar[bool]
 
+    def load(self) -> None:
+        """Load a model, where there is one: what then fails is no photo's fault. `propose` does it too."""
+        ...
+
     def propose(self, photo: Photo) -> Proposals:
         """Candidate masks of a photo, unfiltered, at the photo's own size; none is an answer."""
         ...

@@ -27,7 +27,7 @@ def cut_heat(heat: NDArray[np.floating], settings: ThresholdSettings) -> Proposa
     Raises:
         MaskError: The heat is no finite plane of numbers.
 
-    Source: arXiv 2308.16777, weak proposals {heat >= mu} (method.md 6).
+    Source: docs/method.md, "Weak proposals": {heat >= mu}.
     Differs: empty and repeated masks are left out.
     """
     if heat.ndim != 2 or not np.isfinite(heat).all():

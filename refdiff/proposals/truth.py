@@ -29,6 +29,9 @@ class TruthSource:
             counts[image_id] = tuple(dataset.targets.counts[row] for row in rows if dataset.targets.area[row] > 0)
         return cls(counts)
 
+    def load(self) -> None:
+        """There is no model."""
+
     def propose(self, photo: Photo) -> Proposals:
         """The photo's true masks, in the order of the targets; confidence 1."""
         counts = self.counts.get(photo.image_id, ())

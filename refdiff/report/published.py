@@ -3,7 +3,7 @@
 Every figure was got with its own models, proposals and units; only those of the same split may stand side by side at
 all. Values are per cent.
 
-Source: arXiv 2308.16777 (Ref-Diff), and the papers and reruns named in each row (method.md, published figures).
+Source: arXiv 2308.16777 (Ref-Diff), and the papers and reruns named in each row (docs/method.md, "Published figures").
 """
 
 from dataclasses import dataclass

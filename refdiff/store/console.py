@@ -50,7 +50,7 @@ def print_summary(path: str, *, as_json: bool) -> None:
     """
     summary = summarise_store(open_store(path))
     if as_json:
-        sys.stdout.write(json.dumps(asdict(summary), ensure_ascii=True, indent=2) + "\n")
+        print(json.dumps(asdict(summary), ensure_ascii=True, indent=2))
     else:
         print("\n".join(describe_summary(summary)))
 

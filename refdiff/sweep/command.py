@@ -10,11 +10,13 @@ from typing import Any
 
 from refdiff.errors import OutputError, ParameterError
 from refdiff.params import PARAMS_FILE, read_params
+from refdiff.report.output import STANDARD_OUTPUT, check_file_path, check_outputs, write_whole
 from refdiff.sweep.axes import WEIGHTS, draw_points, make_grid, parse_axis
 from refdiff.sweep.plot import draw_sweep
 from refdiff.sweep.run import SweepResult, sweep_method
 
 SHOWN = ("mIoU", "oIoU")
+FILES = ("sweep.csv", "sweep.svg", "sweep.json")
 
 
 def add_sweep(commands: Any) -> None:
@@ -53,6 +55,10 @@ def run_sweep(arguments: argparse.Namespace) -> None:
     Raises:
         RefdiffError: Something is refused; see the subclasses.
     """
+    paths = [arguments.output / name for name in FILES]
+    for path in paths:
+        check_file_path(path)
+    check_outputs([*(("-o", path) for path in paths), STANDARD_OUTPUT], [("--params", arguments.params)])
     axes = [parse_axis(text) for text in arguments.axes]
     if arguments.random is not None:
         points = draw_points(axes, arguments.random, _check_seed(arguments.seed))
@@ -71,16 +77,14 @@ def run_sweep(arguments: argparse.Namespace) -> None:
     )
     title = f"{arguments.method} on {arguments.split}, {len(points)} weightings"
     reached = {place: value for place, each in enumerate(result.metrics) if (value := each[result.metric]) is not None}
-    files = {
-        "sweep.csv": write_table(result),
-        "sweep.svg": draw_sweep(
-            result.fields, [points[place] for place in reached], list(reached.values()), result.metric, title
-        ),
-        "sweep.json": json.dumps(_describe(result, arguments), indent=2, allow_nan=False) + "\n",
-    }
-    _write(arguments.output, files)
+    contents = (
+        write_table(result),
+        draw_sweep(result.fields, [points[place] for place in reached], list(reached.values()), result.metric, title),
+        json.dumps(_describe(result, arguments), indent=2, allow_nan=False) + "\n",
+    )
+    _write(dict(zip(paths, contents, strict=True)))
     print("\n".join(summarise(result, arguments.split, arguments.report_split)))
-    print(", ".join(str(arguments.output / name) for name in files))
+    print(", ".join(map(str, paths)))
 
 
 def write_table(result: SweepResult) -> str:
@@ -124,15 +128,13 @@ def _describe(result: SweepResult, arguments: argparse.Namespace) -> dict[str, A
     }
 
 
-def _write(folder: Path, files: dict[str, str]) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name, content in files.items():
-            partial = folder / f"{name}.partial"
-            partial.write_text(content, encoding="utf-8")
-            partial.replace(folder / name)
-    except OSError as error:
-        raise OutputError(f"{folder}: cannot be written ({error.strerror}); name another folder with -o") from error
+def _write(files: dict[Path, str]) -> None:
+    for path, content in files.items():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(f"{path}: its folder cannot be made ({error.strerror}); name another with -o") from error
+        write_whole(path, content.encode())
 
 
 def _check_seed(seed: int) -> int:

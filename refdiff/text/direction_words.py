@@ -4,17 +4,20 @@ import re
 
 from refdiff.text.parsed import Direction
 
-_LEFT = "left|lft|lefft|leftt"
-_RIGHT = "right|rigth|rihgt|rght|rgt|rt"
-_TOP = "top|upper|uper"
-_BOTTOM = "bottom|botom|bottem|bottm|bttm|btm|lower"
+# Short forms and slips come in pairs, so that a sentence and its mirror image are read alike.
+_LEFT = "left|lft|lefft|leftt|letf|lef|lt|lhs|lh"
+_RIGHT = "right|rght|rgt|rigth|rihgt|rigt|righ|rt|rhs|rh"
+_TOP = "top|upper|uper|uppr|upr"
+_BOTTOM = "bottom|botom|bottem|bottm|bttm|btm|lower|lowr|lwr"
 
 _SIDE_WORD = re.compile(
     rf"(?:far|(?P<top>{_TOP})|(?P<bottom>{_BOTTOM}))?"
     rf"(?:(?P<left>{_LEFT})|(?P<right>{_RIGHT}))(?:most|est|hand|side|handside)?"
 )
 _HEIGHT_WORD = re.compile(rf"(?:(?P<top>{_TOP})|(?P<bottom>{_BOTTOM}))(?:most)?")
+_PLAIN_WORD = re.compile(rf"(?P<left>{_LEFT})|(?P<right>{_RIGHT})")
 _LETTERS: dict[str, Direction] = {"l": "left", "r": "right"}
+_BEFORE_SIDES: dict[str, Direction] = {"tp": "top", "bot": "bottom"}
 
 
 def _words(text: str) -> frozenset[str]:
@@ -23,7 +26,8 @@ def _words(text: str) -> frozenset[str]:
 
 ARTICLES = _words("the a an this that")
 DEGREES = _words(
-    "far very most extreme furthest farthest bottom top upper lower front back middle immediate "
+    "far very most extreme furthest farthest bottom btm bot top tp upper lower front back middle mid center centre "
+    "ctr immediate "
     "left right first second third one -"
 )
 """Words that may stand between a preposition and its direction."""
@@ -81,6 +85,19 @@ def sides_of(word: str) -> tuple[Direction, ...]:
         return ()
     named = match.groupdict()
     return tuple(side for side in ("top", "bottom", "left", "right") if named.get(side))
+
+
+def plain_side(word: str) -> Direction | None:
+    """Left or right where a word is one of them alone, however it is spelt: "lft", and not "leftmost"."""
+    match = _PLAIN_WORD.fullmatch(word)
+    if match is None:
+        return None
+    return "left" if match["left"] else "right"
+
+
+def height_before_side(word: str) -> Direction | None:
+    """The direction of a short form that means one only before left or right: "tp" is toilet paper elsewhere."""
+    return _BEFORE_SIDES.get(word)
 
 
 def letter_side(word: str) -> Direction | None:

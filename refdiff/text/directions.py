@@ -30,7 +30,9 @@ from refdiff.text.direction_words import (
     RELATIONS,
     TOWARDS,
     WEARING,
+    height_before_side,
     letter_side,
+    plain_side,
     sides_of,
 )
 from refdiff.text.parsed import Direction
@@ -76,7 +78,7 @@ def choose_direction(found: tuple[FoundDirection, ...]) -> Direction | Literal["
     left"); another object's adjective ("behind the left car") is not taken. Of "top left" it is left, the horizontal
     one, since that is the one by which most sentences tell objects apart.
 
-    Source: arXiv 2308.16777, position bias; which direction counts is not stated there.
+    Source: docs/method.md, "Position ramps": the paper does not say which direction counts.
     """
     own = [direction for direction in found if direction.own]
     candidates = own or [direction for direction in found if direction.place]
@@ -93,7 +95,7 @@ def choose_direction(found: tuple[FoundDirection, ...]) -> Direction | Literal["
 def released_direction(sentence: str) -> Literal["none", "left", "right"]:
     """The released rule: the letters `left` anywhere, else the letters `right` anywhere ("bright" too).
 
-    Source: kodenii/Ref-Diff at 41a3c65, model/segmenter.py.
+    Source: docs/method.md, "Position ramps": released code, model/segmenter.py.
     """
     if "left" in sentence:
         return "left"
@@ -116,11 +118,14 @@ def _sides_at(words: list[str], index: int) -> tuple[Direction, ...]:
     if letter is not None:
         joined = before in {"'", ".", "-", "&", "/", "letter"} or after in {"'", "&", "/"}
         alone = index == 0 or after == "" or after in _PUNCTUATION or after == "most"
-        led = before in PLACE_PREPOSITIONS | DEGREES | ARTICLES | {"btm", "bot"}
+        led = before in PLACE_PREPOSITIONS | DEGREES | ARTICLES
         spelt = after == "." and len(_word(words, index + 2)) == 1
         return (letter,) if (alone or led) and not joined and not spelt else ()
-    if word == "bot":
-        return ("bottom",) if sides_of(after) or letter_side(after) else ()
+    height = height_before_side(word)
+    if height is not None:
+        return (height,) if sides_of(after) or letter_side(after) else ()
+    if word == "lt" and after in GARMENT_MODIFIERS:  # light blue
+        return ()
     return sides_of(word)
 
 
@@ -131,11 +136,12 @@ def _is_excluded(words: list[str], index: int, sides: tuple[Direction, ...]) -> 
         return True
     if _is_part_of_something_had(words, index, sides):
         return True
-    if words[index] in ("left", "right") and (_is_gaze(words, index) or _is_no_place(words, index)):
+    plain, letter = plain_side(words[index]), letter_side(words[index])
+    if ((plain or letter) and _is_gaze(words, index)) or (plain and _is_no_place(words, index, plain)):
         return True
-    if "top" in sides and words[index] == "top":
+    if words[index] == "top":
         return _is_thing_top(words, index)
-    if words[index] == "bottom":
+    if words[index] in ("bottom", "btm"):
         return before in GARMENT_MODIFIERS - {"dark", "light"}
     return words[index] in ("lower", "upper") and _after(words, index)[0] in {"than", "case", "class"}
 
@@ -177,7 +183,7 @@ def _is_gaze(words: list[str], index: int) -> bool:
     return _word(words, position) in GAZES
 
 
-def _is_no_place(words: list[str], index: int) -> bool:
+def _is_no_place(words: list[str], index: int, side: Direction) -> bool:
     """Right as an adverb ("right behind it"), left as a participle ("left open")."""
     before, (after, second) = _word(words, index - 1), _after(words, index)
     if after == "side" and second == "up":
@@ -186,7 +192,7 @@ def _is_no_place(words: list[str], index: int) -> bool:
         return True
     if before in ARTICLES | DEGREES | PLACE_PREPOSITIONS | {"of", "-", "and", "or"}:
         return False
-    if words[index] == "right":
+    if side == "right":
         if index == 0 and after in ("in", "on"):  # "right in red", but "right in front of us"
             return second == "front"
         return after in AFTER_ADVERB_RIGHT

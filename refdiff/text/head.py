@@ -60,7 +60,7 @@ def find_root(doc: Doc, fallbacks: Sequence[Fallback]) -> tuple[Token, str]:
             the root is a function word, anywhere ("all of the food" -> food);
             content_word: when the root is a function word or a sign, the first word that is none ("on the left").
 
-    Source: arXiv 2308.16777, the ROOT token. The released code has no fallback.
+    Source: docs/method.md, "Head word": paper. Neither paper nor released code has a fallback.
     """
     root = next((token for token in doc if token.dep_ == "ROOT" and not token.is_space), _first_word(doc))
     if _stands(root):
@@ -75,8 +75,8 @@ def find_root(doc: Doc, fallbacks: Sequence[Fallback]) -> tuple[Token, str]:
 def find_subject(doc: Doc) -> Token:
     """The head word by the released rule: the first token whose dependency label contains ROOT or subj.
 
-    Source: kodenii/Ref-Diff at 41a3c65, model/segmenter.py.
-    Differs: whitespace that the parser keeps as a token is passed over.
+    Source: docs/method.md, "Head word": released code, model/segmenter.py.
+    Differs: whitespace that the parser keeps as a token is passed over; the parser gets lower case (`Parser`).
     """
     named = (token for token in doc if ("ROOT" in token.dep_ or "subj" in token.dep_) and not token.is_space)
     return next(named, _first_word(doc))

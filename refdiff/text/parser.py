@@ -29,7 +29,7 @@ INVISIBLE = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 class _Prepared:
     name: str
     sentence: str
-    seen: AlignedText  # the part that both models see, single-spaced, for the parser
+    seen: AlignedText  # the part that both models see, single-spaced and in lower case, for the parser
     unet: SentenceTokens
     clip: SentenceTokens
 
@@ -76,7 +76,7 @@ class Parser:
 
         A sentence that is longer than the U-Net or CLIP can see is cut for both where the first of them stops; its
         head words are sought in what is left, and a warning is logged that names it. Directions are those of the
-        whole sentence.
+        whole sentence. The parser gets lower case, as both models' tokenizers make it: it takes capitals for names.
 
         Args:
             sentences: Texts that are not blank.
@@ -115,7 +115,7 @@ class Parser:
                 "got %d and %d; the models see %r",
                 *(name, unet.room, clip.room, len(unet.ranges), len(clip.ranges), seen.text),
             )
-        return _Prepared(name, sentence, seen, unet, clip)
+        return _Prepared(name, sentence, seen.lowercase(), unet, clip)
 
     def _describe(self, doc: Doc, item: _Prepared) -> ParsedText:
         root, fallback = find_root(doc, self.settings.head_fallbacks)

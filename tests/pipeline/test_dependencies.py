@@ -17,7 +17,9 @@ ROOT = Path(__file__).parents[2]
 NEUTRAL = {
     Path("refdiff/command.py"),
     Path("refdiff/errors.py"),
+    Path("refdiff/file_kind.py"),
     Path("refdiff/layout.py"),
+    Path("refdiff/parameter_words.py"),
     Path("refdiff/params.py"),
     Path("refdiff/paths.py"),
     Path("refdiff/whole_file.py"),

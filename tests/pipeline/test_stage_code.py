@@ -51,6 +51,7 @@ AROUND = {
         "provenance.py",
         "dataset/fields.py",
         "dataset/json_file.py",
+        "dataset/polygons.py",
         "dataset/segmentation.py",
         "dataset/settings.py",
         "dataset/unpickle.py",

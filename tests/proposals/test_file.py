@@ -109,6 +109,24 @@ def test_masks_that_do_not_fit_their_photo_are_refused_with_the_record(
         source.propose(PHOTO)
 
 
+@pytest.mark.parametrize(
+    ("segmentation", "message"),
+    [
+        (
+            MASKS[0].astype(int).tolist(),
+            "segmentation is a matrix of 6 x 8 pixels; expected polygons or a run-length code",
+        ),
+        ([[0.1, 0.2, 0.7, 0.2, 0.7, 0.9]], "segmentation has no number beyond 1: shares of the photo"),
+        ([[2, 1, 12, 1, 12, 5, 2, 5]], r"reaches from \(2, 1\) to \(12, 5\), beyond the photo of 8 x 6"),
+        ([[2, 1, 7, 1, 7, 5], [1, 1, 2, 2]], "part 2 of 2: polygon has 4 numbers"),
+    ],
+)
+def test_what_a_dataset_would_remark_on_is_refused(tmp_path: Path, segmentation: object, message: str) -> None:
+    source = _open(tmp_path, [{"image_id": 7, "segmentation": segmentation}])
+    with pytest.raises(DatasetError, match=rf"masks\.json: mask 0 \(image 7\): .*{message}"):
+        source.propose(PHOTO)
+
+
 def test_all_faults_of_a_photo_are_named_together(tmp_path: Path) -> None:
     source = _open(tmp_path, [{"image_id": 7, "segmentation": []}] * 3)
     with pytest.raises(DatasetError, match="3 faults") as caught:

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from transformers import MaskGenerationPipeline
 
 from refdiff.errors import ModelError
 from refdiff.masks.rle import decode_mask
@@ -19,6 +20,7 @@ from tests.proposals.small_sam import save_small_sam
 
 RGB = np.random.default_rng(0).integers(0, 256, (48, 80, 3), dtype=np.uint8)
 PHOTO = Photo.of_pixels(RGB, "a")
+KINDS = ("sam", "sam_hq", "sam2")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -31,10 +33,16 @@ def _one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("sam")
-    save_small_sam("sam", path)
-    return path
+def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    made = {kind: tmp_path_factory.mktemp(kind) for kind in KINDS}
+    for kind, folder in made.items():
+        save_small_sam(kind, folder)
+    return made
+
+
+@pytest.fixture(scope="module")
+def folder(folders: dict[str, Path]) -> Path:
+    return folders["sam"]
 
 
 @pytest.fixture(scope="module")
@@ -42,25 +50,58 @@ def source(folder: Path) -> SamSource:
     return open_sam(sam(model=str(folder)), "cpu")
 
 
-def test_masks_and_confidence_are_those_of_the_pipeline(source: SamSource) -> None:
-    found = source.propose(PHOTO)
-    made = source.generator(
-        Image.fromarray(RGB),
-        points_per_crop=3,
-        points_per_batch=4,
-        pred_iou_thresh=0.0,
-        stability_score_thresh=0.0,
-        crops_nms_thresh=1.0,
-        output_rle_mask=True,
+def _by_transformers(source: SamSource, rgb: np.ndarray) -> dict[bytes, float]:
+    """What transformers' own pipeline gives: the pixels of each mask, and its score."""
+    settings = source.settings
+    generator = MaskGenerationPipeline(model=source.generator.model, image_processor=source.generator.image_processor)
+    made: Any = generator(
+        Image.fromarray(rgb),
+        points_per_crop=settings.points_per_side,
+        points_per_batch=settings.points_per_batch,
+        pred_iou_thresh=settings.pred_iou_thresh,
+        stability_score_thresh=settings.stability_score_thresh,
+        stability_score_offset=settings.stability_score_offset,
+        mask_threshold=settings.mask_threshold,
+        crops_n_layers=settings.crops_n_layers,
+        crops_nms_thresh=settings.crops_nms_thresh,
     )
-    assert len(found) == len(made["rle_mask"]) > 1
+    return {np.asarray(mask).tobytes(): float(score) for mask, score in zip(made["masks"], made["scores"], strict=True)}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("crops", [0, 1])
+@pytest.mark.parametrize("pixels_at_once", [None, 1])
+def test_masks_and_confidence_are_those_of_the_pipeline_bit_for_bit(
+    folders: dict[str, Path], monkeypatch: pytest.MonkeyPatch, kind: str, crops: int, pixels_at_once: int | None
+) -> None:
+    """Also where masks are enlarged a point at a time, and where points are left out before it."""
+    if pixels_at_once is not None:
+        monkeypatch.setattr("refdiff.proposals.sam_generator.PIXELS_AT_ONCE", pixels_at_once)
+    everything = open_sam(sam(model=str(folders[kind])), "cpu").propose(PHOTO)
+    assert len(everything) > 1
+    least = float(everything.confidence[3])
+    source = open_sam(
+        sam(model=str(folders[kind]), pred_iou_thresh=least, crops_n_layers=crops, crops_nms_thresh=0.7), "cpu"
+    )
+    found, expected = source.propose(PHOTO), _by_transformers(source, RGB)
+    assert 0 < len(found) < len(everything)
     assert (np.diff(found.confidence) <= 0).all()
-    assert sorted(found.confidence.tolist()) == sorted(float(score) for score in made["scores"])
-    expected = set()
-    for code in made["rle_mask"]:
-        flat = np.repeat(np.arange(len(code["counts"])) % 2 == 1, code["counts"])
-        expected.add(flat.reshape(80, 48).T.tobytes())
-    assert {mask.tobytes(order="C") for mask in (m.copy() for m in found.masks)} == expected
+    masks = [mask.tobytes() for mask in found.masks]
+    assert dict(zip(masks, found.confidence.tolist(), strict=True)) == expected
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_half_precision_gives_the_masks_of_float32_but_for_rounding(folders: dict[str, Path], kind: str) -> None:
+    """Their logits lie around 0, where a random network rounds most."""
+    full, half = (
+        open_sam(sam(model=str(folders[kind]), dtype=dtype), "cpu").propose(PHOTO) for dtype in ("float32", "bfloat16")
+    )
+    assert len(half) == len(full)
+    areas, others = full.masks.reshape(len(full), -1) @ np.ones(RGB[..., 0].size), half.masks.reshape(len(half), -1)
+    shared = full.masks.reshape(len(full), -1).astype(float) @ others.T
+    overlap = shared / (areas[:, None] + others.sum(axis=1) - shared)
+    assert overlap.max(axis=1).mean() > 0.9
+    assert np.abs(np.sort(full.confidence) - np.sort(half.confidence)).max() < 2e-3
 
 
 def test_the_same_photo_gives_the_same_masks_in_batches_of_any_size(source: SamSource, folder: Path) -> None:
@@ -91,14 +132,6 @@ def test_photos_of_odd_sizes_pass(source: SamSource, size: tuple[int, int]) -> N
     assert all(decode_mask(code, *size).shape == size for code in found.counts)
 
 
-@pytest.mark.parametrize("kind", ["sam_hq", "sam2"])
-def test_other_models_of_the_family_run(tmp_path: Path, kind: str) -> None:
-    save_small_sam(kind, tmp_path)
-    made = open_sam(sam(model=str(tmp_path)), "cpu")
-    assert made.propose(PHOTO).masks.shape[1:] == (48, 80)
-    assert type(made.generator.model).__name__ == {"sam_hq": "SamHQModel", "sam2": "Sam2Model"}[kind]
-
-
 def test_the_identity_names_model_and_image_processor(source: SamSource) -> None:
     identity = source.identity()
     assert identity["image_processor"] == "SamImageProcessor"
@@ -127,15 +160,45 @@ def test_weights_that_are_no_safetensors_are_refused(folder: Path, tmp_path: Pat
 
 
 @pytest.mark.filterwarnings("ignore::UserWarning")
-def test_a_checkpoint_that_lacks_weights_is_refused(folder: Path, tmp_path: Path) -> None:
-    copy = tmp_path / "copy"
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("lacks", r"2 weights are not in its file, .*mask_decoder.iou_prediction_head.proj_in"),
+        ("has more", r"1 weights of its file have no place in it \(vision_encoder.layers.9.lora\)"),
+        (
+            "has other shapes",
+            r"1 weights have another shape in its file \(mask_decoder.iou_prediction_head.proj_in.bias\)",
+        ),
+        ("is not finite", r"1 weights hold NaN or infinity \(mask_decoder.iou_prediction_head.proj_in.bias\)"),
+    ],
+)
+def test_weights_that_are_not_the_networks_are_refused(folder: Path, tmp_path: Path, change: str, message: str) -> None:
+    copy, name = tmp_path / "copy", "mask_decoder.iou_prediction_head.proj_in"
     shutil.copytree(folder, copy)
     weights = load_file(copy / "model.safetensors")
-    dropped = {name: value for name, value in weights.items() if "iou_prediction_head" not in name}
-    assert len(dropped) < len(weights)
-    save_file(dropped, copy / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ModelError, match=r"weights are not in its file .*iou_prediction_head"):
-        _ = open_sam(sam(model=str(copy)), "cpu").generator
+    if change == "lacks":
+        del weights[f"{name}.bias"], weights[f"{name}.weight"]
+    elif change == "has more":
+        weights["vision_encoder.layers.9.lora"] = torch.zeros(2)
+    elif change == "has other shapes":
+        weights[f"{name}.bias"] = torch.zeros(3)
+    else:
+        weights[f"{name}.bias"][1] = float("nan")
+    save_file(weights, copy / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ModelError, match=message):
+        open_sam(sam(model=str(copy)), "cpu").load()
+
+
+@pytest.mark.parametrize("name", ["mask_decoder.output_hypernetworks_mlps", "mask_decoder.iou"])
+def test_masks_and_scores_that_are_not_finite_are_refused_with_their_photo(folder: Path, name: str) -> None:
+    """Weights near the largest number pass, and overflow in the network."""
+    source = open_sam(sam(model=str(folder)), "cpu")
+    with torch.no_grad():
+        for key, value in source.generator.model.named_parameters():
+            if key.startswith(name):
+                value.fill_(3e38)
+    with pytest.raises(ModelError, match=r"image a: NaN or infinity in masks or scores, in float32; expected finite"):
+        source.propose(PHOTO)
 
 
 def test_a_device_that_is_not_there_is_refused(folder: Path) -> None:

@@ -5,7 +5,15 @@ import pytest
 from PIL import Image
 
 from refdiff.errors import OutputError
-from refdiff.report.output import MASKS, PICTURES, check_picture_path, write_picture, write_whole
+from refdiff.report.output import (
+    MASKS,
+    PICTURES,
+    check_file_path,
+    check_outputs,
+    check_picture_path,
+    write_picture,
+    write_whole,
+)
 
 
 @pytest.mark.parametrize("ending", sorted(PICTURES))
@@ -31,6 +39,71 @@ def test_paths_that_cannot_be_written_are_refused(tmp_path: Path) -> None:
             check_picture_path(path, PICTURES)
     with pytest.raises(OutputError, match=r"ends in \.png$"):
         check_picture_path(tmp_path / "a.jpg", MASKS)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with a photo, another file, and links to the photo."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.png", "Other.png", "held.png.partial"):
+        Path(name).write_bytes(name.encode())
+    Path("soft.png").symlink_to("photo.png")
+    Path("hard.png").hardlink_to("photo.png")
+    Path("dangling.png").symlink_to("new.png")
+    Path("folder").symlink_to(".")
+    Path("below").mkdir()
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "name", ["photo.png", "./photo.png", "folder/photo.png", "below/../photo.png", "soft.png", "hard.png"]
+)
+def test_an_output_is_never_an_input(here: Path, name: str) -> None:
+    for path in (Path(name), here / name):
+        with pytest.raises(
+            OutputError, match=r"^-o .*: is the same file as the photo photo\.png; expected a file of its"
+        ):
+            check_outputs([("-o", path)], [("the photo", Path("photo.png"))])
+        check_outputs([("-o", path)], [("the photo", Path("Other.png")), ("--params", Path("params.yaml"))])
+
+
+def test_a_file_is_not_written_by_way_of_an_input(here: Path) -> None:
+    with pytest.raises(OutputError, match=r"held\.png: is the same file as the photo held\.png\.partial"):
+        check_outputs([("-o", here / "held.png")], [("the photo", Path("held.png.partial"))])
+
+
+@pytest.mark.parametrize(
+    "pair",
+    [("a.png", "./a.png"), ("a.png", "A.PNG"), ("new.png", "dangling.png"), ("\u00e9.png", "e\u0301.png")],
+    ids=ascii,
+)
+def test_two_outputs_are_never_one_file(here: Path, pair: tuple[str, str]) -> None:
+    outputs = [("--mask", here / "m.png"), *zip(("-o", "--mask"), map(Path, pair), strict=True)]
+    with pytest.raises(OutputError, match=r"^--mask .*: is the same file as -o "):
+        check_outputs(outputs, [])
+    check_outputs(outputs[:2], [])
+
+
+def test_names_that_differ_in_capitals_alone_are_two_where_both_are_there(here: Path) -> None:
+    Path("other.png").touch()
+    if len(list(here.glob("?ther.png"))) == 2:
+        check_outputs([("-o", Path("other.png")), ("--mask", Path("Other.png"))], [])
+
+
+def test_standard_output_is_an_output_too(here: Path) -> None:
+    with Path("printed.png").open("wb") as file:
+        with pytest.raises(OutputError, match=r"^standard output: is the same file as -o printed\.png; "):
+            check_outputs([("-o", Path("printed.png")), ("standard output", file.fileno())], [])
+        check_outputs([("-o", Path("a.png")), ("standard output", file.fileno())], [("the photo", here / "photo.png")])
+
+
+def test_a_file_may_be_in_folders_that_are_not_there_yet(here: Path) -> None:
+    check_file_path(here / "none/none/a.csv")
+    check_file_path(Path("a.csv"))
+    with pytest.raises(OutputError, match=r"a\.csv: cannot be written, .*photo\.png is a file; expected a folder"):
+        check_file_path(here / "photo.png/none/a.csv")
+    with pytest.raises(OutputError, match="is a folder"):
+        check_file_path(here)
 
 
 def test_what_the_disk_or_the_format_refuses_is_one_line(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ def test_the_shipped_section_is_valid() -> None:
     ("change", "message"),
     [
         ({"seed": -1}, r"render_report.seed: .*greater than or equal to 0, got -1"),
-        ({"image_format": "png"}, r"render_report.image_format: .*'webp' or 'jpeg', got 'png'"),
+        ({"image_format": "png"}, r"render_report.image_format: .*one of webp, jpeg, got 'png'"),
         ({"thumbnail_px": 5000}, r"render_report.thumbnail_px: .*2048"),
         ({"gallery": {"best": 1, "worst": 1}}, r"render_report.gallery.random: missing"),
         ({"colour": "red"}, r"render_report.colour: unknown parameter"),

@@ -145,6 +145,11 @@ def test_the_command_writes_table_plot_and_row(
             "threshold must be null",
         ),
         (("area", "--split", "val", "--set", "discriminative_weight=0,1"), "masks have no CLIP embeddings"),
+        (("both", "--split", "val", "--set", "beta=0,1", "-o", "params.yaml"), "params.yaml is a file; expected a"),
+        (
+            ("both", "--split", "val", "--set", "beta=0,1", "-o", ".", "--params", "sweep.json"),
+            "-o sweep.json: is the same file as --params sweep.json",
+        ),
     ],
 )
 def test_mistakes_are_one_line(

@@ -50,6 +50,40 @@ def test_directions_as_people_write_them(sentence: str, expected: str) -> None:
     assert direction(sentence) == expected
 
 
+LEFT_AND_RIGHT = [("lt", "rt"), ("lft", "rgt"), ("lef", "righ"), ("letf", "rigth"), ("lhs", "rhs"), ("l", "r")]
+
+
+@pytest.mark.parametrize("pair", LEFT_AND_RIGHT, ids="-".join)
+@pytest.mark.parametrize(
+    ("form", "directions"),
+    [
+        ("far {}", ["left"]),
+        ("kid on {}", ["left"]),
+        ("2nd from {}", ["left"]),
+        ("{} guy", ["left"]),
+        ("guy mid {}", ["left"]),
+        ("bowl , btm {}", ["bottom", "left"]),
+        ("bot {}", ["bottom", "left"]),
+        ("tp {} bowl", ["top", "left"]),
+        ("zebra facing {}", []),
+        ("not the {} one", []),
+        ("cup in his {} hand", []),
+    ],
+)
+def test_short_forms_and_their_mirror_images(pair: tuple[str, str], form: str, directions: list[str]) -> None:
+    mirrored = ["right" if side == "left" else side for side in directions]
+    for word, expected in zip(pair, (directions, mirrored), strict=True):
+        assert [each.side for each in find_directions(form.format(word))] == expected
+
+
+@pytest.mark.parametrize(
+    ("top", "bottom"), [("uppr", "lowr"), ("upr", "lwr"), ("upper", "lower"), ("top", "btm")], ids=str
+)
+def test_short_forms_of_heights(top: str, bottom: str) -> None:
+    assert (direction(f"{top} bunk"), direction(f"{bottom} bunk")) == ("top", "bottom")
+    assert (direction(f"{top}left bunk"), direction(f"{bottom}right bunk")) == ("left", "right")
+
+
 @pytest.mark.parametrize(
     ("sentence", "expected", "found"),
     [
@@ -124,6 +158,10 @@ def test_the_direction_is_that_of_the_target(sentence: str, expected: str, found
         "cake with candles on top",
         "a snowboard with writing on the bottom",
         "bikini bottom",
+        "man in lt blue shirt",
+        "roll of tp",
+        "lft over food",
+        "rt behind the man",
         "lower than the other",
         "the letter l",
         "L.A. shirt",

@@ -75,6 +75,23 @@ def test_sentences_that_people_wrote(parser: Parser) -> None:
     assert {row.root_fallback for row in rows} >= {"", "subject", "attribute", "attached", "first_noun"}
 
 
+def test_heads_do_not_depend_on_capitals(parser: Parser) -> None:
+    typed = ["Boy with hat", "Girl Eating Cake", "Giraffe closest to the fence", "MAN IN BLUE SHIRT", "SUV by the TV"]
+    assert [parser.parse(sentence).root.text for sentence in typed] == ["Boy", "Girl", "Giraffe", "MAN", "SUV"]
+    plain = list(parser.parse_all(SENTENCES, SENTENCES))
+    for change in (str.upper, str.title):
+        changed = [change(sentence) for sentence in SENTENCES]
+        for row, other in zip(plain, parser.parse_all(changed, changed), strict=True):
+            assert (other.root.start, other.root.end) == (row.root.start, row.root.end)
+            assert other.root.text == change(row.sentence)[row.root.start : row.root.end]
+            assert (other.subject.start, other.root_fallback) == (row.subject.start, row.root_fallback)
+
+
+def test_a_character_that_grows_in_lower_case_keeps_its_place(parser: Parser) -> None:
+    parsed = parser.parse("İİİ İ Boy with hat")
+    assert (parsed.root.text, parsed.root.start) == ("Boy", 6)
+
+
 def test_one_by_one_is_as_all_together(parser: Parser) -> None:
     together = list(parser.parse_all(SENTENCES[:20], SENTENCES[:20]))
     assert [parser.parse(sentence) for sentence in SENTENCES[:20]] == together

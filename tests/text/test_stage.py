@@ -82,7 +82,7 @@ def test_a_split_is_parsed(tmp_path: Path, settings: ParserSettings) -> None:
         (
             {"batch_sentences": -1},
             "toy",
-            "error: parse_text.batch_sentences: Input should be greater than or equal",
+            "error: parse_text.batch_sentences: expected greater than or equal",
         ),
     ],
 )
