@@ -114,8 +114,8 @@ def _absent(model: NamedModel, error: Exception) -> Finding:
     command = _COMMAND.search(text)
     if command is None:
         return Finding("MISSING", text)
-    size = f"  # {format_bytes(_KNOWN_BYTES[model.name])}" if model.name in _KNOWN_BYTES else ""
-    return Finding("MISSING", text.replace(command.group(), "the command below"), (command[1] + size,))
+    size = _KNOWN_BYTES.get(model.name, 0.0)
+    return Finding("MISSING", text.replace(command.group(), "the command below"), (command[1],), size)
 
 
 def _count_weights(file: Path) -> float:
