@@ -20,6 +20,7 @@ from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, RegionsSetti
 
 _SHARE_OF_PEAK = 0.5
 _PEAK_SIDE = {"cpu": 1024, "cuda": 8192}
+_MINIATURE = 50e6  # weights; what was counted of real architectures says nothing of these
 _REGIONS_S = 0.2  # of one core, a photo
 _COPIES = 2  # artifacts, with which work folders share their files, and DVC's cache
 
@@ -61,6 +62,16 @@ def estimate(
     title = "to expect"
     if not sizes:
         return Section(title, (Finding("note", "the size of no split is known yet: fetch the annotations first"),))
+    if models and sum(weights.values()) < _MINIATURE and len(weights) == len(models):
+        return Section(
+            title,
+            (
+                Finding(
+                    "ok",
+                    "the models are miniatures: minutes",
+                ),
+            ),
+        )
     try:
         rows = _Rows.read(params)
         speeds = {(model.device, model.dtype): _speed(model) for model in models}

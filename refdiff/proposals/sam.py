@@ -23,11 +23,10 @@ from refdiff.loaded_weights import check_loaded
 from refdiff.masks.rle import encode_mask
 from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
 from refdiff.proposals.candidates import Proposals, of_codes
+from refdiff.proposals.inspection import NEEDED_FILES
 from refdiff.proposals.sam_generator import BoundedMaskGeneration
 from refdiff.proposals.settings import SamSettings
 from refdiff.proposals.source import Photo
-
-NEEDED_FILES = ("config.json", "*preprocessor_config.json", "processor_config.json", "model*.safetensors*")
 
 # A longer photo would lose its short side when its long side is scaled to the model's input; it is padded with black.
 MAX_ASPECT = 32
