@@ -1,10 +1,9 @@
 """open_clip's own lists of models and of their weights, read without importing it: it imports torch, for seconds."""
 
-import importlib
-import importlib.util
 import json
 import sys
 from functools import cache
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -39,7 +38,7 @@ def find_tag(model: str, tag: str) -> dict[str, Any]:
 
 @cache
 def _folder() -> Path:
-    spec = importlib.util.find_spec("open_clip")
+    spec = find_spec("open_clip")
     if spec is None or not spec.submodule_search_locations:
         raise ModelError("open_clip: is not installed; expected package open_clip_torch; run `pip install -e .`")
     return Path(spec.submodule_search_locations[0])
@@ -50,15 +49,19 @@ def _import_table() -> Any:
     """The module with the table of weights; in a package of another name where open_clip is not imported yet."""
     if _TABLE in sys.modules:
         return sys.modules[_TABLE]
-    package = ModuleType(_ALONE)
+    spec = spec_from_file_location(f"{_ALONE}.pretrained", _folder() / "pretrained.py")
+    if spec is None or spec.loader is None:
+        raise ModelError(f"{_folder()}: has no table of weights; expected open_clip_torch; install it again")
+    package, table = ModuleType(_ALONE), module_from_spec(spec)
     package.__path__ = [str(_folder())]
-    sys.modules[_ALONE] = package
+    sys.modules[_ALONE] = package  # the module's own relative imports are looked for in it
     # The module asks whether there is safetensors for torch, does without, and that would import torch.
     blocked = "safetensors.torch" not in sys.modules
     if blocked:
         sys.modules["safetensors.torch"] = None  # pyright: ignore[reportArgumentType] so Python says "not there"
     try:
-        return importlib.import_module(f"{_ALONE}.pretrained")
+        spec.loader.exec_module(table)
     finally:
         if blocked:
             del sys.modules["safetensors.torch"]
+    return table
