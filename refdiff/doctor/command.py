@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from refdiff.command import EXIT_REFUSED
-from refdiff.doctor.findings import Finding, Section, format_sections, missing
+from refdiff.doctor.findings import Finding, Section, format_bytes, format_sections
 from refdiff.errors import RefdiffError
 from refdiff.params import PARAMS_FILE, read_params
 from refdiff.presets.table import PRESETS
@@ -36,13 +36,14 @@ def _examine(arguments: argparse.Namespace) -> None:
     """
     sections = examine(arguments.params, arguments.preset)
     print(format_sections(sections))
-    count = sum(finding.state == "MISSING" for section in sections for finding in section.findings)
-    if count:
-        commands = sum(len(finding.run) for section in sections for finding in section.findings)
-        how = f"; the {commands} commands above bring it" if commands else ""
-        print(f"\n{count} things are missing{how}" if count > 1 else f"\n1 thing is missing{how}")
-        sys.exit(EXIT_REFUSED)
-    print("\nall is there")
+    absent = [finding for section in sections for finding in section.findings if finding.state == "MISSING"]
+    if not absent:
+        print("\nall is there")
+        return
+    size = sum(finding.download for finding in absent)
+    how = "; see the lines that begin with $" if any(finding.run for finding in absent) else ""
+    print(f"\nmissing: {len(absent)}{how}{f' ({format_bytes(size)} to download)' if size else ''}")
+    sys.exit(EXIT_REFUSED)
 
 
 def examine(path: Path, preset: str | None) -> list[Section]:
@@ -83,8 +84,7 @@ def _check_parameters(params: dict[str, Any], name: str) -> Section:
     try:
         check_project(params)
     except RefdiffError as error:
-        return Section("parameters", (missing(error),))
-    counts = ", ".join(
-        f"{len(params.get(table) or {})} {table}" for table in ("splits", "captures", "sources", "methods")
-    )
-    return Section("parameters", (Finding("ok", f"{name}: {counts}"),))
+        return Section("parameters", (Finding("MISSING", str(error)),))
+    tables = ("splits", "captures", "sources", "methods")
+    rows = "; ".join(f"{table} {', '.join(map(str, params.get(table) or {}))}" for table in tables)
+    return Section("parameters", (Finding("ok", f"{name}: {rows}"),))

@@ -20,6 +20,7 @@ from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, RegionsSetti
 
 _SHARE_OF_PEAK = 0.5
 _PEAK_SIDE = {"cpu": 1024, "cuda": 8192}
+_MINIATURE = 50e6  # weights; what was counted of real architectures says nothing of these
 _REGIONS_S = 0.2  # of one core, a photo
 _COPIES = 2  # artifacts, with which work folders share their files, and DVC's cache
 
@@ -61,11 +62,22 @@ def estimate(
     title = "to expect"
     if not sizes:
         return Section(title, (Finding("note", "the size of no split is known yet: fetch the annotations first"),))
+    if models and sum(weights.values()) < _MINIATURE and len(weights) == len(models):
+        return Section(
+            title,
+            (
+                Finding(
+                    "ok",
+                    "the models are miniatures: minutes",
+                ),
+            ),
+        )
     try:
         rows = _Rows.read(params)
-        rates = {model.where: _rate(model) for model in models}
+        speeds = {(model.device, model.dtype): _speed(model) for model in models}
     except RefdiffError as error:
         return Section(title, (Finding("note", f"cannot be told: {error}"),))
+    rates = {model.where: _SHARE_OF_PEAK * speeds[model.device, model.dtype] for model in models}
     lines = [_HEADER]
     total = [0.0] * 4
     for name, size in sizes.items():
@@ -74,13 +86,11 @@ def estimate(
         lines.append(_line(name, size, figures))
     if len(sizes) > 1:
         lines.append(_line("together", SplitSize(0, 0, 0.0, True), total))
-    speeds = sorted(
-        {f"{rate / 1e12:.2g} TFLOP/s in {model.dtype}" for model in models for rate in [rates[model.where]]}
-    )
+    measured = {f"{speed / 1e12:.2g} TFLOP/s in {dtype}" for (_, dtype), speed in speeds.items()}
     text = (
         f"operations of the real architectures at half of the speed of a matrix product, measured now: "
-        f"{', '.join(speeds)}. {operations.CANDIDATES} masks a photo are assumed. The hours are right to a factor of "
-        "two or three, the bytes to one and a half"
+        f"{', '.join(sorted(measured))}. {operations.CANDIDATES} masks a photo are assumed. Hours are right to a "
+        "factor of two or three, bytes to one and a half"
     )
     unknown = [model.name for model in models if model.where not in weights]
     if unknown:
@@ -136,8 +146,8 @@ def _bytes(rows: _Rows, size: SplitSize) -> float:
     )
 
 
-def _rate(model: NamedModel) -> float:
-    """Operations a second that a network is expected to reach.
+def _speed(model: NamedModel) -> float:
+    """Operations a second of a large matrix product, where and as a network is to run.
 
     Raises:
         RefdiffError: There is no such device, or it does not compute in this precision.
@@ -153,4 +163,4 @@ def _rate(model: NamedModel) -> float:
         started = time.perf_counter()
         float((one @ one)[0, 0])  # waits for the accelerator
         best = min(best, time.perf_counter() - started)
-    return _SHARE_OF_PEAK * 2 * side**3 / best
+    return 2 * side**3 / best

@@ -11,14 +11,17 @@ from refdiff.dataset.faults import FaultLog
 from refdiff.dataset.prepare import READERS
 from refdiff.dataset.records import DatasetRecords
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
-from refdiff.doctor.findings import Finding, Section, missing
+from refdiff.demo.settings import DrawSettings
+from refdiff.doctor.findings import Finding, Section
 from refdiff.errors import RefdiffError
 from refdiff.params import parse_section
 
 _ARCHIVE = "https://web.archive.org/web/{stamp}/https://bvisionweb1.cs.unc.edu/licheng/referit/data/{name}.zip"
 _STAMPS = {"refcoco": "20220413011718", "refcoco+": "20220413011656", "refcocog": "20220413012904"}
 _PHOTOS = "http://images.cocodataset.org/zips/train2014.zip"
+_PHOTOS_BYTES = 13.5e9
 _GREFCOCO = "https://github.com/henghuiding/gRefCOCO"
+_DRAWN_TOKENS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +49,16 @@ def check_datasets(params: Mapping[str, Any]) -> tuple[Section, dict[str, SplitS
     """Every split; and the sizes of those that are here or published."""
     findings: list[Finding] = []
     sizes: dict[str, SplitSize] = {}
-    drawn = (params.get("draw_scenes") or {}).get("folder")
+    drawn = parse_section(DrawSettings, params.get("draw_scenes"), "draw_scenes")
     for name, content in (params.get("splits") or {}).items():
         try:
             row = parse_section(SplitRow, content, f"splits.{name}")
             settings = parse_section(PrepareDatasetSettings, params.get("prepare_dataset"), "prepare_dataset")
         except RefdiffError:
             continue  # section `parameters` has it
-        if row.folder == drawn and not Path(row.folder).exists():
+        if row.folder == drawn.folder and not Path(row.folder).exists():
             findings.append(Finding("ok", f"{name}: `dvc repro` draws it"))
+            sizes[name] = SplitSize(drawn.images, drawn.images * drawn.sentences_per_image, _DRAWN_TOKENS, False)
             continue
         benchmark = None if row.benchmark is None else find_benchmark(row.benchmark)
         found, size = _check_split(name, row, settings, benchmark)
@@ -71,7 +75,7 @@ def _check_split(
     try:
         records = READERS[row.format](row, settings, faults)
     except RefdiffError as error:
-        findings = [missing(error, _fetch_annotations(row, benchmark))]
+        findings = [Finding("MISSING", str(error), _fetch_annotations(row, benchmark))]
         if not Path(row.images).is_dir():
             findings.append(_no_photos(row, benchmark))
         return findings, _published_size(benchmark)
@@ -111,7 +115,7 @@ def _check_photos(name: str, row: SplitRow, records: DatasetRecords, benchmark: 
     if not Path(row.images).is_dir():
         return [_no_photos(row, benchmark)]
     text = f"{name}: {len(absent):,} of {len(records.photos):,} photos are not there, such as {absent[0]}"
-    return [Finding("MISSING", text, _fetch_photos(row, benchmark))]
+    return [Finding("MISSING", text, _fetch_photos(row, benchmark), _PHOTOS_BYTES if benchmark else 0.0)]
 
 
 def _list(folder: Path) -> set[str]:
@@ -122,7 +126,8 @@ def _list(folder: Path) -> set[str]:
 
 
 def _no_photos(row: SplitRow, benchmark: Benchmark | None) -> Finding:
-    return Finding("MISSING", f"{row.images}: no such folder; expected the photos", _fetch_photos(row, benchmark))
+    text = f"{row.images}: no such folder; expected the photos"
+    return Finding("MISSING", text, _fetch_photos(row, benchmark), _PHOTOS_BYTES if benchmark else 0.0)
 
 
 def _published_size(benchmark: Benchmark | None) -> SplitSize | None:
@@ -145,7 +150,7 @@ def _fetch_annotations(row: SplitRow, benchmark: Benchmark | None) -> tuple[str,
 def _fetch_photos(row: SplitRow, benchmark: Benchmark | None) -> tuple[str, ...]:
     if benchmark is None:
         return ()
-    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {Path(row.images).parent}  # 13 GB",)
+    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {Path(row.images).parent}",)
 
 
 def _without_repeats(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -5,15 +5,18 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 from refdiff.clip.settings import ClipSettings
-from refdiff.diffusion.settings import ExtractAttentionSettings
+from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings, LayersBySize
 from refdiff.doctor.findings import Finding, Section, format_bytes
 from refdiff.errors import ModelError, RefdiffError, StoreError
 from refdiff.params import parse_section
 from refdiff.proposals.settings import PHOTO_SOURCES, SamSettings
 from refdiff.safetensors_header import read_header
+
+if TYPE_CHECKING:
+    from refdiff.diffusion.inspection import PipelineFacts
 
 _COMMAND = re.compile(r"`(hf download [^`]+)`")
 _BYTES_OF_WEIGHT = 4
@@ -28,17 +31,6 @@ _KNOWN_BYTES = {
 }
 
 
-class Facts(Protocol):
-    """What every inspection of a model tells."""
-
-    @property
-    def folder(self) -> Path | None: ...
-    @property
-    def files(self) -> tuple[Path, ...]: ...
-    @property
-    def bytes(self) -> int: ...
-
-
 @dataclass(frozen=True, slots=True)
 class NamedModel:
     """A model that params.yaml names.
@@ -50,6 +42,7 @@ class NamedModel:
         device: Where it is to run.
         dtype: In which precision.
         inspect: Finds it, and refuses what can never work.
+        check: What is asked of it that it cannot do, or hardly, by what `inspect` gave.
     """
 
     where: str
@@ -57,7 +50,8 @@ class NamedModel:
     name: str
     device: str
     dtype: str
-    inspect: Callable[[], Facts]
+    inspect: Callable[[], Any]
+    check: Callable[[Any], list[Finding]] = lambda _: []
 
 
 def name_models(params: Mapping[str, Any]) -> Iterator[NamedModel]:
@@ -76,6 +70,7 @@ def name_models(params: Mapping[str, Any]) -> Iterator[NamedModel]:
                 sd.device,
                 sd.dtype,
                 lambda: inspect_pipeline(sd.model, sd.revision),
+                lambda facts: _check_captures(facts, params["captures"]),
             )
     device = (params.get("propose_masks") or {}).get("device", "auto")
     for name, row in (params.get("sources") or {}).items():
@@ -106,7 +101,30 @@ def check_models(models: list[NamedModel]) -> tuple[Section, dict[str, float]]:
         weights[model.where] = counted
         number = f"{counted / 1e6:,.0f} million weights in {format_bytes(facts.bytes)}"
         findings.append(Finding("ok", f"{model.where}: {model.name}, {number}"))
+        findings += model.check(facts)
     return Section("models", tuple(findings)), weights
+
+
+def _check_captures(facts: "PipelineFacts", rows: Mapping[str, Any]) -> list[Finding]:
+    """Canvases that are far from the model's own, and map sizes that it has not."""
+    findings: list[Finding] = []
+    for name, row in rows.items():
+        capture = _parse(lambda row=row: parse_section(CaptureSettings, row, ""))
+        if capture is None:
+            continue
+        try:
+            sides = set(facts.map_sides(capture.canvas_px).values())
+        except RefdiffError as error:
+            findings.append(Finding("MISSING", f"captures.{name}: {error}"))
+            continue
+        wanted = set(capture.cross_layers.map_px) if isinstance(capture.cross_layers, LayersBySize) else set()
+        if wanted - sides:
+            text = f"no layer has maps of {min(wanted - sides)} on a canvas of {capture.canvas_px} px"
+            there = ", ".join(map(str, sorted(sides)))
+            findings.append(Finding("MISSING", f"captures.{name}.cross_layers: {text}; expected some of: {there}"))
+        if warning := facts.warn_of_canvas(capture.canvas_px):
+            findings.append(Finding("note", f"captures.{name}: {warning}"))
+    return findings
 
 
 def _absent(model: NamedModel, error: Exception) -> Finding:
@@ -114,8 +132,8 @@ def _absent(model: NamedModel, error: Exception) -> Finding:
     command = _COMMAND.search(text)
     if command is None:
         return Finding("MISSING", text)
-    size = f"  # {format_bytes(_KNOWN_BYTES[model.name])}" if model.name in _KNOWN_BYTES else ""
-    return Finding("MISSING", text.replace(command.group(), "the command below"), (command[1] + size,))
+    size = _KNOWN_BYTES.get(model.name, 0.0)
+    return Finding("MISSING", text.replace(command.group(), "the command below"), (command[1],), size)
 
 
 def _count_weights(file: Path) -> float:

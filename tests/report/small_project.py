@@ -21,6 +21,7 @@ from refdiff.store.fingerprint import digest_file
 from tests.fusion.rows import PAPER, make_method
 from tests.fusion.small_split import make_split
 from tests.heat.test_heat_map import PAPER as PAPER_READOUT
+from tests.whole_params import whole_params
 
 HOSTILE = (
     'the <script>alert("1")</script> & "quoted" \'thing\'',
@@ -55,12 +56,14 @@ def make_params(**split: object) -> dict[str, Any]:
     """params.yaml of the project; `split` goes over the split's row."""
     row = {"format": "refer", "folder": "data", "images": "data", "split_by": "x", "split": "val", "benchmark": None}
     readout = PAPER_READOUT.model_dump(mode="json")
-    return {
-        "splits": {"val": {**row, **split}},
-        "methods": METHODS,
-        "readouts": {"paper": readout},
-        "render_report": REPORT,
-    }
+    return whole_params(
+        {
+            "splits": {"val": {**row, **split}},
+            "methods": METHODS,
+            "readouts": {"paper": readout},
+            "render_report": REPORT,
+        }
+    )
 
 
 def write_params(root: Path, params: dict[str, Any]) -> None:
