@@ -1,93 +1,115 @@
-"""Whether a SAM model can work, from its configuration and the headers of its weights alone (no torch here)."""
+"""What a mask generator is, from its configuration and the headers of its weights alone, without torch."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, translate_read_errors
 from refdiff.model_identity import fetch_command, find_model
 from refdiff.paths import expand
 from refdiff.safetensors_header import read_header
 
-NEEDED_FILES = ("config.json", "*preprocessor_config.json", "processor_config.json", "model*.safetensors*")
+NEEDED_FILES = ("config.json", "*processor_config.json", "model.safetensors*", "model-*-of-*.safetensors")
 
-# transformers' kinds with mask generation (AutoModelForMaskGeneration); video checkpoints hold the image model too.
-_KINDS = ("edgetam", "edgetam_video", "sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video", "sam_hq")
+# What transformers generates masks with, by `model_type` of config.json; the test compares them.
+FAMILY = frozenset({"edgetam", "edgetam_video", "sam", "sam2", "sam2_video", "sam3_tracker", "sam3_video", "sam_hq"})
+
 _WEIGHTS = "model.safetensors"
+_INDEX = "model.safetensors.index.json"
+_PROCESSORS = ("preprocessor_config.json", "processor_config.json")
 
 
 @dataclass(frozen=True, slots=True)
 class SamFacts:
-    """What is known of a mask generator before it is loaded.
+    """A mask generator that is on this machine.
 
     Attributes:
-        name: As params.yaml has it.
         folder: Where it is.
-        files: The weights that are read.
-        bytes: Their size.
-        kind: transformers' name of its class.
+        files: Its weights.
+        bytes: Of these files.
+        model_type: Which of the family it is.
     """
 
-    name: str
     folder: Path
     files: tuple[Path, ...]
     bytes: int
-    kind: str
+    model_type: str
 
 
 def inspect_sam(model: str, revision: str | None) -> SamFacts:
-    """Read a model's configuration and the headers of its weights.
+    """Find a mask generator and see that it can work.
 
     Args:
-        model: A folder, or a hub id (`owner/name`) that was fetched before.
-        revision: Branch, tag or commit of a hub id; None for the main branch, and for folders.
+        model: A folder, or a hub id.
+        revision: Of a hub id.
 
     Raises:
-        ModelError: It is not on this machine or not whole, or of a kind that generates no masks.
-        UnreadableError: A file of it cannot be read now.
+        ModelError: It is not here, or can never propose masks; the message says what to do.
     """
-    folder = find_model(model, revision, NEEDED_FILES)
-    advice = (
-        "complete the folder"
-        if expand(model).is_dir()
-        else f"fetch it again with `{fetch_command(model, revision, NEEDED_FILES)}`"
-    )
-    kind = _read_json(folder / "config.json", model, advice).get("model_type")
-    if kind not in _KINDS:
+    folder, where = find_model(model, revision, NEEDED_FILES), f"model {model}"
+    advice = "complete the folder" if expand(model).is_dir() else _fetch(model, revision)
+    model_type = _read(folder / "config.json", where, advice).get("model_type")
+    if model_type not in FAMILY:
         raise ModelError(
-            f"model {model}: is of kind {kind!r}, which generates no masks; expected one of: {', '.join(_KINDS)}; "
-            "name another model"
+            f"{where}: config.json has model_type {model_type!r}; expected one that generates masks: "
+            f"{', '.join(sorted(FAMILY))}; name another model, such as facebook/sam-vit-huge"
         )
-    if not any(folder.glob("*processor_config.json")):
-        raise ModelError(f"model {model}: has no preprocessor_config.json; expected one beside config.json; {advice}")
-    files = _find_weights(folder, model, advice)
+    processors = [name for name in _PROCESSORS if (folder / name).is_file()]
+    if not processors:
+        raise ModelError(f"{where}: has no preprocessor_config.json; expected one beside config.json; {advice}")
+    _read(folder / processors[0], where, advice)
+    files = _list_weights(folder, where, advice)
     for file in files:
-        try:
-            read_header(file)
-        except FileNotFoundError as error:
-            raise ModelError(f"model {model}: has no {file.name}; expected weights in safetensors; {advice}") from error
-        except ModelError as error:
-            raise ModelError(f"model {model}: {error}; {advice}") from error
-    return SamFacts(model, folder, files, sum(file.stat().st_size for file in files), kind)
+        read_header(file)
+    return SamFacts(folder, files, sum(file.stat().st_size for file in files), str(model_type))
 
 
-def _find_weights(folder: Path, model: str, advice: str) -> tuple[Path, ...]:
-    """One file, or the shards that an index names."""
-    index = folder / f"{_WEIGHTS}.index.json"
-    if (folder / _WEIGHTS).exists() or not index.exists():
-        return (folder / _WEIGHTS,)
-    shards = _read_json(index, model, advice).get("weight_map")
-    if not isinstance(shards, dict) or not shards:
-        raise ModelError(f"model {model}: {index} has no weight_map; expected names of shards; {advice}")
-    return tuple(folder / Path(str(name)).name for name in sorted({*shards.values()}))
+def _fetch(model: str, revision: str | None) -> str:
+    return f"fetch it with `{fetch_command(model, revision, NEEDED_FILES)}`"
 
 
-def _read_json(path: Path, model: str, advice: str) -> dict[str, Any]:
+def _read(path: Path, where: str, advice: str) -> Mapping[str, Any]:
+    """A file of configuration."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model {model}: {path} cannot be read ({error}); {advice}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"model {model}: {path} holds no object; expected a configuration; {advice}")
+        with translate_read_errors(path):
+            content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise ModelError(f"{where}: has no {path.name}; {advice}") from error
+    except ValueError as error:
+        raise ModelError(f"{where}: {path.name} is no JSON ({error}); {advice}") from error
+    if not isinstance(content, Mapping):
+        raise ModelError(f"{where}: {path.name} is no JSON mapping; {advice}")
     return content
+
+
+def _list_weights(folder: Path, where: str, advice: str) -> tuple[Path, ...]:
+    """The one file of weights, or the shards that an index names.
+
+    Raises:
+        ModelError: There are none, or only such as are not read; or a shard is missing.
+    """
+    if (folder / _WEIGHTS).is_file():
+        return (folder / _WEIGHTS,)
+    if (folder / _INDEX).is_file():
+        places = _read(folder / _INDEX, where, advice).get("weight_map")
+        names = sorted({str(name) for name in places.values()}) if isinstance(places, Mapping) else []
+        missing = [name for name in names if not (folder / name).is_file()]
+        if not names or missing:
+            there = (
+                f"{len(missing)} of {len(names)} shards are missing ({', '.join(missing[:3])})" if names else "empty"
+            )
+            raise ModelError(f"{where}: {_INDEX}: {there}; {advice}")
+        return tuple(folder / name for name in names)
+    others = sorted(
+        file.name
+        for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt", "*.*.safetensors")
+        for file in folder.glob(pattern)
+    )
+    if others:
+        raise ModelError(
+            f"{where}: has no {_WEIGHTS}; expected it, got {', '.join(others[:3])}; load it with transformers in "
+            "Python (a variant with variant='fp16') and save it with save_pretrained, or name a model that has it"
+        )
+    raise ModelError(f"{where}: has no {_WEIGHTS}; {advice}")
