@@ -108,6 +108,10 @@ class ModelError(RefdiffError, RuntimeError):
     """A model cannot be found or loaded, or is not of the kind that is needed."""
 
 
+class ModelMissingError(ModelError):
+    """A model is not on this machine; one that is fetched or put there may work."""
+
+
 class OutputError(RefdiffError, OSError):
     """A result cannot be written where it was asked for."""
 

@@ -5,9 +5,11 @@ that runs, and not after the hours that lie before the stage that would meet it.
 """
 
 import argparse
+import sys
 from typing import Any
 
-from refdiff.checking.project import check_project
+from refdiff.checking.models import COMPUTING, READING, check_models
+from refdiff.checking.project import check_project, refuse_if_any
 from refdiff.engine.settings import add_engine_arguments
 from refdiff.errors import ParameterError
 from refdiff.parameter_words import expected_names
@@ -30,7 +32,8 @@ def start_stage(
         The command line and the content of params.yaml.
 
     Raises:
-        ParameterError: Something in params.yaml does not fit, or a row is not there.
+        ParameterError: Something in params.yaml does not fit, a row is not there, or a model that is needed cannot work
+            or is not here.
     """
     parser = argparse.ArgumentParser(prog=f"python -m stages.{stage}", description=description)
     for table in tables:
@@ -46,4 +49,9 @@ def start_stage(
             raise ParameterError(
                 f"{table}: no entry {name!r}; {expected_names(name, known)}; add it or correct the name"
             )
+    if stage in (*READING, *COMPUTING):
+        found = check_models(project, stage, is_part=getattr(arguments, "part", None) is not None)
+        refuse_if_any(found.problems)
+        for text in found.warnings_for(stage):
+            print(f"warning: {text}", file=sys.stderr)
     return arguments, params

@@ -8,7 +8,7 @@ from typing import Any
 
 from refdiff.clip.open_clip_tables import find_tag, list_tags, read_model
 from refdiff.clip.plain_vit import ModelConfig, parse_config
-from refdiff.errors import ModelError, translate_read_errors
+from refdiff.errors import ModelError, ModelMissingError, translate_read_errors
 from refdiff.model_identity import ModelIdentity, fetch_command, find_model, identify_model
 from refdiff.paths import LOCAL_CLIP, expand
 from refdiff.store.fingerprint import digest_file
@@ -147,7 +147,7 @@ def _find_in_folder(name: str) -> Checkpoint:
 def _check_folder(name: str, where: str) -> Path:
     folder = expand(name.removeprefix(LOCAL_CLIP))
     if not folder.is_dir():
-        raise ModelError(f"{where}: no such folder; expected one with {CONFIG_FILE} and weights; correct it")
+        raise ModelMissingError(f"{where}: no such folder; expected one with {CONFIG_FILE} and weights; correct it")
     if not (folder / CONFIG_FILE).is_file():
         raise ModelError(f"{where}: has no {CONFIG_FILE}; expected an open_clip model folder; correct it")
     return folder
@@ -196,12 +196,12 @@ def _find_snapshot(where: str, name: str, repository: str, weights: tuple[str, .
     try:
         return find_model(repository, None, _needed(name, weights))
     except ModelError as error:
-        raise ModelError(f"{where}: {error} ({_otherwise(weights)})") from error
+        raise type(error)(f"{where}: {error} ({_otherwise(weights)})") from error
 
 
-def _not_whole(where: str, name: str, repository: str, weights: tuple[str, ...]) -> ModelError:
+def _not_whole(where: str, name: str, repository: str, weights: tuple[str, ...]) -> ModelMissingError:
     command = fetch_command(repository, None, _needed(name, weights))
-    return ModelError(
+    return ModelMissingError(
         f"{where}: {repository} is here in part only; expected {' and '.join(_needed(name, weights))}; fetch it with "
         f"`{command}` ({_otherwise(weights)})"
     )

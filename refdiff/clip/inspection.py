@@ -5,7 +5,7 @@ from pathlib import Path
 
 from refdiff.clip.checkpoint import describe_checkpoint, find_checkpoint, read_config, tokenizer_hint
 from refdiff.clip.plain_vit import sides
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, ModelMissingError
 from refdiff.model_identity import find_model
 from refdiff.paths import LOCAL_CLIP
 from refdiff.safetensors_header import read_header
@@ -80,4 +80,4 @@ def _check_tokenizer(where: str, repository: str) -> None:
     try:
         find_model(repository, None, ())
     except ModelError as error:
-        raise ModelError(f"{where}: {tokenizer_hint(repository)}") from error
+        raise ModelMissingError(f"{where}: {tokenizer_hint(repository)}") from error

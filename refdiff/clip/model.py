@@ -14,7 +14,7 @@ from torch import Tensor
 from refdiff.clip.checkpoint import identify_checkpoint
 from refdiff.clip.inspection import inspect_clip
 from refdiff.clip.tower import VitTower
-from refdiff.device import choose_device
+from refdiff.device import check_precision, choose_device
 from refdiff.errors import ModelError
 from refdiff.finite import check_weights
 from refdiff.model_identity import ModelIdentity
@@ -56,12 +56,14 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
+        ParameterError: The device cannot compute in this precision.
         ModelError: As `inspect_clip`; or the weights do not fit the configuration or are not finite, or there is no
             such device.
     """
+    target = choose_device(device)
+    check_precision(target, dtype, "embed_clip.dtype")
     where = inspect_clip(name, pretrained).name
     identity = identify_checkpoint(name, pretrained)
-    target = choose_device(device)
     known = expand_clip(name)
     weights = str(expand(pretrained)) if pretrained is not None and expand(pretrained).is_file() else pretrained
     with _local_only():

@@ -8,12 +8,13 @@ from typing import Any
 
 import huggingface_hub.constants
 import pytest
+import torch
 from safetensors.torch import load_file, save_file
 
 from refdiff.clip import checkpoint
 from refdiff.clip.checkpoint import identify_checkpoint
 from refdiff.clip.model import load_clip
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, ParameterError
 from tests.clip.small_model import PREPROCESSING, write_small_clip
 
 
@@ -190,6 +191,12 @@ def test_a_weights_file_of_a_known_model_is_identified_by_its_content(tmp_path: 
 def test_a_device_that_is_not_there_is_refused(small_clip: Path) -> None:
     with pytest.raises(ModelError, match=r"device cuda:99: not there"):
         load_clip(f"local-dir:{small_clip}", None, "cuda:99", "float32")
+
+
+def test_half_precision_on_the_cpu_is_refused(small_clip: Path) -> None:
+    with pytest.raises(ParameterError, match=r"embed_clip.dtype: .*expected bfloat16 or float32 on a CPU"):
+        load_clip(f"local-dir:{small_clip}", None, "cpu", "float16")
+    assert load_clip(f"local-dir:{small_clip}", None, "cpu", "bfloat16").dtype == torch.bfloat16
 
 
 def test_a_configuration_that_is_no_json_is_refused(small_clip: Path, tmp_path: Path) -> None:
