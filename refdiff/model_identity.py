@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, ModelMissingError
 from refdiff.paths import expand
 from refdiff.store.fingerprint import digest_folder
 
@@ -125,14 +125,14 @@ def _refuse_other_names(name: str, path: Path) -> None:
         raise _no_such_folder(name)
 
 
-def _no_such_folder(name: str) -> ModelError:
-    return ModelError(
+def _no_such_folder(name: str) -> ModelMissingError:
+    return ModelMissingError(
         f"model {name}: no such folder; expected a folder of this machine or a hub id such as owner/name; "
         "correct extract_attention.model or whichever parameter names it"
     )
 
 
-def _not_fetched(name: str, revision: str | None, files: Sequence[str]) -> ModelError:
+def _not_fetched(name: str, revision: str | None, files: Sequence[str]) -> ModelMissingError:
     owner, slash, _ = name.partition("/")
     if not slash:
         return _no_such_folder(name)
@@ -141,11 +141,11 @@ def _not_fetched(name: str, revision: str | None, files: Sequence[str]) -> Model
         there += f" (revision {revision})"
     if Path(owner).is_dir():
         there += f"; folder {owner} is here and has no such folder in it: correct the name"
-        return ModelError(f"model {name}: {there}, or, if it is a hub id, {_fetch(name, revision, files)}")
+        return ModelMissingError(f"model {name}: {there}, or, if it is a hub id, {_fetch(name, revision, files)}")
     moved = _MOVED.get(name)
     if moved:
         there += f", and its owner took it from the hub; {moved} has the same files: name that"
-    return ModelError(f"model {name}: {there}; {_fetch(moved or name, revision, files)}")
+    return ModelMissingError(f"model {name}: {there}; {_fetch(moved or name, revision, files)}")
 
 
 def _fetch(name: str, revision: str | None, files: Sequence[str]) -> str:
