@@ -86,9 +86,7 @@ class PipelineFolder:
             others = [other for part in _STEMS for other in self._list_others(part) if not found[part][0].is_file()]
             unfound = sum(not file.is_file() for files in found.values() for file in files)
             if not others:
-                raise ModelMissingError(
-                    f"{said}; expected a diffusers pipeline with safetensors weights; {self.advice}"
-                )
+                raise ModelMissingError(f"{said}; expected a pipeline with safetensors weights; {self.advice}")
             raise ModelMissingError(f"{said}; {self._describe_others(others, len(missing) == unfound)}")
         return found
 

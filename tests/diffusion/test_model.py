@@ -11,7 +11,7 @@ import torch
 from refdiff.device import choose_device
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.pipeline_files import identify_pipeline
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, ParameterError
 from tests.diffusion.rows import MODEL, PAPER, make_capture, make_photo, make_section
 
 
@@ -48,7 +48,7 @@ def test_a_folder_has_no_revision():
 def test_weights_must_be_safetensors(copy: Path):
     weights = copy / "unet" / "diffusion_pytorch_model.safetensors"
     weights.rename(weights.with_suffix(".bin"))
-    with pytest.raises(ModelError, match=r"has no unet/.*only pickled weights are there .*use_safetensors=False"):
+    with pytest.raises(ModelError, match=r"has no unet/.*only pickled weights are there .*save_pretrained"):
         AttentionExtractor(make_section(model=str(copy)))
 
 
@@ -94,6 +94,11 @@ def test_the_digest_is_of_the_content(copy: Path):
     assert identify_pipeline(str(copy), None).digest == before.digest
     edit(copy / "scheduler" / "scheduler_config.json", beta_end=0.013)
     assert identify_pipeline(str(copy), None).digest != before.digest
+
+
+def test_float16_on_a_cpu_is_refused():
+    with pytest.raises(ParameterError, match=r"^extract_attention\.dtype: .*expected bfloat16 or float32 on a CPU"):
+        AttentionExtractor(make_section(dtype="float16"))
 
 
 def test_the_vae_stays_in_single_precision():

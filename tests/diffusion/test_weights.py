@@ -55,7 +55,7 @@ def add(**more: np.ndarray) -> Edit:
     [
         (TEXT, drop("final_layer_norm.weight"), r"text_encoder .*: 1 not in its file \(.*final_layer_norm"),
         (TEXT, drop("token_embedding.weight"), r"text_encoder .*: 1 not in its file"),
-        (TEXT, under("cond_stage_model.transformer."), r"text_encoder .* not in its file .*\.\.\.\), \d+ .* left over"),
+        (TEXT, under("cond_stage_model.transformer."), r"text_encoder .* not in its file .* \.\.\.\), \d+ left over"),
         (TEXT, add(more=np.zeros(2, np.float32)), r"text_encoder .*: 1 left over in its file \(more\)"),
         (UNET, drop("mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"), r"its unet .*: 1 .*attn2\.to_k"),
         (UNET, under("model."), r"its unet .* \d+ not in its file"),
