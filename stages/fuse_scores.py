@@ -4,9 +4,6 @@ import argparse
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.command import run_command
 from refdiff.fusion.inputs import open_inputs
 from refdiff.fusion.predictions import write_predictions
@@ -15,6 +12,7 @@ from refdiff.fusion.settings import FuseScoresSettings, MethodSettings, check_so
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section, read_params
+from refdiff.progress import track
 from refdiff.provenance import describe_run
 
 
@@ -53,7 +51,7 @@ def _names(params: dict[str, Any], table: str) -> list[str]:
 
 
 def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
-    return track(steps, "fuse_scores", total, console=Console(stderr=True))
+    return track(steps, "fuse_scores", total)
 
 
 if __name__ == "__main__":

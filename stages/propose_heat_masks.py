@@ -2,15 +2,13 @@
 
 import argparse
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.attention.store import AttentionStore
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, read_params, read_section
+from refdiff.progress import track
 from refdiff.proposals.heat_split import propose_heat_split
 from refdiff.proposals.settings import HEAT_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import write_proposals
@@ -45,7 +43,7 @@ def main() -> None:
             ),
             f"propose_heat_masks {arguments.split} {arguments.heat_source}",
             total,
-            console=Console(stderr=True),
+            "expressions",
         )
     )
     provenance = describe_run(
