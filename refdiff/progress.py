@@ -56,31 +56,37 @@ def showing_progress(title: str, unit: str, transient: bool = False) -> Iterator
         with _showing_bar(console, title, unit, transient) as report:
             yield report
     else:
-        yield _Lines(title, unit).report
+        lines = _Lines(title, unit)
+        yield lines.report
+        lines.end()
 
 
 class _Lines:
-    """A line each `LINE_SECONDS`, of what this run does: what was there at its start does not count for its rate."""
+    """A line each `LINE_SECONDS` and one at the end; what was there at the start does not count for the rate."""
 
     def __init__(self, title: str, unit: str) -> None:
         self._title, self._unit = title, unit
         self._start = self._last = time.monotonic()
         self._first: int | None = None
+        self._now = 0, 0
 
     def report(self, done: int, total: int) -> None:
         self._first = done if self._first is None else self._first
+        self._now = done, total
         now = time.monotonic()
-        if now - self._last < LINE_SECONDS:
-            return
-        self._last, elapsed = now, now - self._start
-        made = done - self._first
-        left = f", {_clock(elapsed * (total - done) / made)} left" if made else ""
+        if now - self._last >= LINE_SECONDS:
+            self._last, elapsed, made = now, now - self._start, done - self._first
+            self._print(f", {_clock(elapsed * (total - done) / made)} left" if made else "")
+
+    def end(self) -> None:
+        self._print("")
+
+    def _print(self, left: str) -> None:
+        done, total = self._now
         share = f" ({100 * done // total} %)" if total else ""
-        print(
-            f"{self._title}: {done} of {total} {self._unit}{share}, {_clock(elapsed)} elapsed{left}",
-            file=sys.stderr,
-            flush=True,
-        )
+        elapsed = _clock(time.monotonic() - self._start)
+        text = f"{self._title}: {done} of {total} {self._unit}{share}, {elapsed} elapsed{left}"
+        print(text, file=sys.stderr, flush=True)
 
 
 def _clock(seconds: float) -> str:

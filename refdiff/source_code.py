@@ -34,6 +34,7 @@ NEUTRAL = frozenset(
         "file_kind.py",
         "layout.py",
         "paths.py",
+        "progress.py",
         "whole_file.py",
         # This file: what it finds is in the digest, and whatever it stops finding changes it.
         "source_code.py",
@@ -48,6 +49,10 @@ NEUTRAL = frozenset(
         "text/tables.py",
     }
 )
+
+
+# Knows the settings of every stage, and can only end a stage, not change what it makes.
+CHECKS = frozenset({f"{PACKAGE.name}/checking"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,6 +137,7 @@ def import_closure(script: Path, root: Path, packages: tuple[str, ...]) -> set[P
     """Files of `packages` that a script imports, transitively, itself included.
 
     Imports inside functions count: they are made when the function runs. So do those that only a type checker makes.
+    Those of `CHECKS` do not: every stage checks all parameters, and depends on its own alone.
 
     Args:
         script: The file to begin with, relative to `root`.
@@ -148,6 +154,8 @@ def import_closure(script: Path, root: Path, packages: tuple[str, ...]) -> set[P
         if file in found:
             continue
         found.add(file)
+        if is_below(file.as_posix(), CHECKS):
+            continue
         for module in _imported_modules(root / file):
             if module.split(".")[0] in packages:
                 waiting.extend(_files_of(module, root))

@@ -1,12 +1,11 @@
 """Stage parse_text: head word, token spans and direction of every sentence of a split."""
 
-import argparse
 from collections import Counter
 
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params
 from refdiff.progress import track
 from refdiff.provenance import describe_run
 from refdiff.text.settings import read_parser_settings
@@ -14,11 +13,8 @@ from refdiff.text.tables import write_text
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(prog="python -m stages.parse_text", description=__doc__)
-    arguments.add_argument("split", help="name of a split in params.yaml")
-    split: str = arguments.parse_args().split
-    params = read_params()
-    find(params, f"splits.{split}")
+    arguments, params = start_stage("parse_text", __doc__, ("splits",))
+    split: str = arguments.split
     settings = read_parser_settings(params)
     layout = SplitLayout(split)
     expressions = read_dataset(layout.dataset).expressions

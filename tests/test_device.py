@@ -33,3 +33,4 @@ def test_float16_is_refused_on_a_cpu_alone():
 
 def test_a_device_is_described():
     assert describe_device(torch.device("cpu"), "bfloat16") == f"cpu ({torch.get_num_threads()} threads), bfloat16"
+    assert describe_device(torch.device("cuda:1"), "float16") == "cuda:1, float16"

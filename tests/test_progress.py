@@ -20,13 +20,17 @@ def test_without_a_terminal_a_line_comes_now_and_then(
     assert said.err.splitlines() == [
         "embed_clip val: 60 of 100 photos (60 %), 0:00:40 elapsed, 0:02:40 left",
         "embed_clip val: 75 of 100 photos (75 %), 0:01:20 elapsed, 0:01:20 left",
+        "embed_clip val: 100 of 100 photos (100 %), 0:02:00 elapsed",
     ]
 
 
-def test_steps_are_handed_through_and_a_short_loop_says_nothing(capsys: pytest.CaptureFixture[str]) -> None:
+def test_steps_are_handed_through_and_a_short_loop_says_one_line(capsys: pytest.CaptureFixture[str]) -> None:
     assert list(track(iter("abc"), "parse_text", 3)) == ["a", "b", "c"]
     assert list(track([], "parse_text", 0)) == []
-    assert capsys.readouterr().err == ""
+    assert capsys.readouterr().err.splitlines() == [
+        "parse_text: 3 of 3 steps (100 %), 0:00:00 elapsed",
+        "parse_text: 0 of 0 steps, 0:00:00 elapsed",
+    ]
 
 
 def test_a_terminal_has_a_bar(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:

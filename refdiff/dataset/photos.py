@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from refdiff.dataset.colour_profile import foreign_profile
-from refdiff.dataset.faults import FaultLog
-from refdiff.dataset.fields import show
+from refdiff.dataset.faults import FaultLog, RemarkKind
+from refdiff.dataset.photo_remarks import remark_on_photo
 from refdiff.dataset.records import PhotoRecord
 from refdiff.errors import ImageError
 from refdiff.photo import PhotoFrame, decode_photo, read_bytes
@@ -25,12 +24,12 @@ class PhotoCheck:
     Attributes:
         frame: Its frames.
         sha256: Digest of its file.
-        profile: What its colour profile calls itself, where colours differ from sRGB by it; empty otherwise.
+        remarks: Kinds and texts of what a person should know of it.
     """
 
     frame: PhotoFrame
     sha256: str
-    profile: str
+    remarks: tuple[tuple[RemarkKind, str], ...]
 
 
 def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLog) -> dict[str, PhotoCheck]:
@@ -47,12 +46,8 @@ def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLo
                 faults.add("image", str(result))
             else:
                 checked[record.image_id] = result
-                if result.profile:
-                    faults.remark(
-                        "colour_profile",
-                        f"{record.where}: photo has the colour profile {show(result.profile)}, which is ignored: its "
-                        "colours are not those that viewers show",
-                    )
+                for kind, text in result.remarks:
+                    faults.remark(kind, f"{record.where}: {text}")
     return checked
 
 
@@ -62,4 +57,4 @@ def _check_photo(record: PhotoRecord, max_pixels: int) -> PhotoCheck | ImageErro
         _, frame = decode_photo(data, record.where, max_pixels)
     except ImageError as error:
         return error
-    return PhotoCheck(frame, hashlib.sha256(data).hexdigest(), foreign_profile(data))
+    return PhotoCheck(frame, hashlib.sha256(data).hexdigest(), tuple(remark_on_photo(data)))
