@@ -46,6 +46,6 @@ def describe_device(device: "torch.device", dtype: str) -> str:
     """Where a network runs, for a line at the start of a stage: `cpu (2 threads), float32`."""
     import torch
 
-    if device.type == "cuda":
-        return f"{device} ({torch.cuda.get_device_name(device)}), {dtype}"
-    return f"{device} ({torch.get_num_threads()} threads), {dtype}"
+    # An accelerator is not asked for its name: that would open it in processes that only send work to others.
+    threads = f" ({torch.get_num_threads()} threads)" if device.type == "cpu" else ""
+    return f"{device}{threads}, {dtype}"

@@ -50,6 +50,20 @@ class _ListError(RefdiffError):
         return "\n".join(escape(line) for line in self._lines)
 
 
+class ParametersError(_ListError, ParameterError):
+    """Several parameters do not fit, or do not go together, reported at once.
+
+    Args:
+        where: The parameter file.
+        problems: One line for each, complete in itself.
+        shown: How many lines the message holds at most; all are kept in `problems`.
+    """
+
+    def __init__(self, where: str, problems: Sequence[str], shown: int = 50) -> None:
+        self.problems = tuple(problems)
+        super().__init__(f"{where}: {len(self.problems)} problems; correct them", self.problems, shown)
+
+
 class DatasetFaultsError(_ListError, DatasetError):
     """Several faults of one dataset, reported together.
 
@@ -94,6 +108,10 @@ class ModelError(RefdiffError, RuntimeError):
     """A model cannot be found or loaded, or is not of the kind that is needed."""
 
 
+class ModelMissingError(ModelError):
+    """A model is not on this machine; one that is fetched or put there may work."""
+
+
 class OutputError(RefdiffError, OSError):
     """A result cannot be written where it was asked for."""
 
@@ -134,6 +152,10 @@ class ShardsFailedError(_ListError, StoreError):
             "see to the reasons and run the same command again"
         )
         super().__init__(head, self.shards, shown)
+
+
+class FailingAlikeError(StoreError, RuntimeError):
+    """The first shards of a run all failed with the same error, so that no other was tried."""
 
 
 class ArtifactMissingError(StoreError, FileNotFoundError):

@@ -19,8 +19,8 @@ _KINDS: tuple[tuple[re.Pattern[bytes], str, str | None], ...] = tuple(
         (rb"8BPS", "a Photoshop file", _CONVERT),
         (rb"%PDF", "PDF", _CONVERT),
         (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript", _CONVERT),
-        (rb"\s*(<\?xml.*?)?(<!--.*?-->\s*)*(<!doctype svg.*?)?<svg\b", "SVG", _CONVERT),
-        (rb"\s*(<\?xml.*?)?(<!--.*?-->\s*)*<(!doctype html|html|head|body)\b", "a page of HTML", _FETCH),
+        (rb"\s*(<\?xml[^>]*>\s*)?(<!doctype svg[^>]*>\s*)?<svg\b", "SVG", _CONVERT),
+        (rb"\s*(<\?xml[^>]*>\s*)?<(!doctype html|html|head|body)\b", "a page of HTML", _FETCH),
         (rb"\s*<\?xml", "XML", _FETCH),
         (rb"version https://git-lfs", "a Git LFS pointer", "run `git lfs pull`"),
         (rb"/annex/objects/|\.\./.*\.git/annex/", "a git-annex pointer", "run `git annex get`"),
@@ -50,7 +50,7 @@ def recognise(data: bytes) -> tuple[str, str | None] | None:
         return "text in UTF-32", _UTF_8
     if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or _is_bare_utf_16(head):
         return "text in UTF-16", _UTF_8
-    text = head.removeprefix(codecs.BOM_UTF8)
+    text = re.sub(rb"<!--.*?-->\s*", b"", head.removeprefix(codecs.BOM_UTF8), flags=re.DOTALL)
     return next(((kind, advice) for pattern, kind, advice in _KINDS if pattern.match(text)), None)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from refdiff.errors import ModelError
+from refdiff.finite import check_weights
 
 # What transformers and diffusers report of loading, in people's words.
 _FAULTS = {
@@ -33,21 +34,7 @@ def check_loaded(network: Any, report: Mapping[str, Any], where: str) -> None:
                 f"{where}: {len(names)} weights {fault} ({_list(names)}); expected a checkpoint of "
                 f"{type(network).__name__}; fetch it again or name another model"
             )
-    check_finite(network, where)
-
-
-def check_finite(network: Any, where: str) -> None:
-    """See that no weight is NaN or infinite.
-
-    Raises:
-        ModelError: Some are.
-    """
-    broken = [name for name, value in network.state_dict().items() if not bool(value.isfinite().all())]
-    if broken:
-        raise ModelError(
-            f"{where}: {len(broken)} weights hold NaN or infinity ({_list(broken)}); expected finite numbers; fetch it "
-            "again or name another model"
-        )
+    check_weights(network, where)
 
 
 def _list(names: list[str]) -> str:

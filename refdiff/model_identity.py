@@ -1,12 +1,13 @@
 """Which model exactly: a local folder by its content, a hub model by its commit. Nothing is downloaded."""
 
+import json
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PureWindowsPath
 
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, ModelMissingError
 from refdiff.paths import expand
 from refdiff.store.fingerprint import digest_folder
 
@@ -47,7 +48,7 @@ class ModelIdentity:
 def identify_model(name: str, revision: str | None, files: Sequence[str]) -> ModelIdentity:
     """Find a model and say which it is: arguments and errors are those of `find_model`."""
     folder = find_model(name, revision, files)
-    is_commit = not Path(name).expanduser().is_dir() and _COMMIT.fullmatch(folder.name)
+    is_commit = not expand(name).is_dir() and _COMMIT.fullmatch(folder.name)
     return ModelIdentity(name, folder, f"commit:{folder.name}" if is_commit else f"sha256:{digest_folder(folder)}")
 
 
@@ -89,6 +90,17 @@ def fetch_command(name: str, revision: str | None, files: Sequence[str]) -> str:
     return shlex.join(words)
 
 
+def convert_command(opening: str, folder: str) -> str:
+    """The command that writes a Stable Diffusion pipeline as diffusers does, to a folder.
+
+    Args:
+        opening: How diffusers opens what is there: `from_single_file("a.ckpt")`.
+        folder: Where to write it.
+    """
+    code = f"from diffusers import StableDiffusionPipeline as P; P.{opening}.save_pretrained({json.dumps(folder)})"
+    return f"python -c {shlex.quote(code)}"
+
+
 def _refuse_other_names(name: str, path: Path) -> None:
     """Refuse what is neither a folder nor a hub id, with what was probably meant."""
     if address := _ADDRESS.fullmatch(name):
@@ -101,8 +113,8 @@ def _refuse_other_names(name: str, path: Path) -> None:
         there = "is one file" if path.is_file() else "no such file, and one file is no model"
         raise ModelError(
             f"model {name}: {there}; expected a folder with configuration and weights, or a hub id such as "
-            'owner/name; a Stable Diffusion in one file becomes a folder by `python -c "from diffusers import '
-            f"StableDiffusionPipeline as P; P.from_single_file({name!r}).save_pretrained('models/sd')\"`"
+            "owner/name; a Stable Diffusion in one file becomes the folder models/sd by "
+            f"`{convert_command(f'from_single_file({json.dumps(name)})', 'models/sd')}`"
         )
     if "\\" in name:
         raise ModelError(
@@ -113,14 +125,14 @@ def _refuse_other_names(name: str, path: Path) -> None:
         raise _no_such_folder(name)
 
 
-def _no_such_folder(name: str) -> ModelError:
-    return ModelError(
+def _no_such_folder(name: str) -> ModelMissingError:
+    return ModelMissingError(
         f"model {name}: no such folder; expected a folder of this machine or a hub id such as owner/name; "
         "correct extract_attention.model or whichever parameter names it"
     )
 
 
-def _not_fetched(name: str, revision: str | None, files: Sequence[str]) -> ModelError:
+def _not_fetched(name: str, revision: str | None, files: Sequence[str]) -> ModelMissingError:
     owner, slash, _ = name.partition("/")
     if not slash:
         return _no_such_folder(name)
@@ -129,11 +141,11 @@ def _not_fetched(name: str, revision: str | None, files: Sequence[str]) -> Model
         there += f" (revision {revision})"
     if Path(owner).is_dir():
         there += f"; folder {owner} is here and has no such folder in it: correct the name"
-        return ModelError(f"model {name}: {there}, or, if it is a hub id, {_fetch(name, revision, files)}")
+        return ModelMissingError(f"model {name}: {there}, or, if it is a hub id, {_fetch(name, revision, files)}")
     moved = _MOVED.get(name)
     if moved:
         there += f", and its owner took it from the hub; {moved} has the same files: name that"
-    return ModelError(f"model {name}: {there}; {_fetch(moved or name, revision, files)}")
+    return ModelMissingError(f"model {name}: {there}; {_fetch(moved or name, revision, files)}")
 
 
 def _fetch(name: str, revision: str | None, files: Sequence[str]) -> str:

@@ -95,9 +95,11 @@ def describe_faults(error: ValidationError, model: type[BaseModel], value: objec
 def _steps(loc: tuple[int | str, ...], value: Any, missing: bool) -> Iterator[str]:
     """The place in the file; pydantic's also names the alternatives that it tried, which are no keys."""
     for number, step in enumerate(loc):
-        keys = range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()
-        if step in keys:
-            value = value[step]
+        inner: dict[Any, Any] = (
+            dict(enumerate(value)) if isinstance(value, list) else value if isinstance(value, dict) else {}
+        )
+        if step in inner:
+            value = inner[step]
         elif not (missing and number == len(loc) - 1):
             continue
         yield str(step)

@@ -50,6 +50,10 @@ NEUTRAL = frozenset(
 )
 
 
+# Knows the settings of every stage, and can only end a stage, not change what it makes.
+CHECKS = frozenset({f"{PACKAGE.name}/checking"})
+
+
 @dataclass(frozen=True, slots=True)
 class StageCode:
     """The code that decides what a stage computes.
@@ -132,6 +136,7 @@ def import_closure(script: Path, root: Path, packages: tuple[str, ...]) -> set[P
     """Files of `packages` that a script imports, transitively, itself included.
 
     Imports inside functions count: they are made when the function runs. So do those that only a type checker makes.
+    Those of `CHECKS` do not: every stage checks all parameters, and depends on its own alone.
 
     Args:
         script: The file to begin with, relative to `root`.
@@ -148,6 +153,8 @@ def import_closure(script: Path, root: Path, packages: tuple[str, ...]) -> set[P
         if file in found:
             continue
         found.add(file)
+        if is_below(file.as_posix(), CHECKS):
+            continue
         for module in _imported_modules(root / file):
             if module.split(".")[0] in packages:
                 waiting.extend(_files_of(module, root))

@@ -1,26 +1,18 @@
 """Stage embed_clip: CLIP embeddings of a split's sentences and of every candidate mask of a source."""
 
-import argparse
-
+from refdiff.checking.start import start_stage
 from refdiff.clip.settings import ClipSettings
 from refdiff.command import run_command
 from refdiff.engine.progress import showing_progress
-from refdiff.engine.settings import add_engine_arguments, read_engine
+from refdiff.engine.settings import read_engine
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params, read_section
+from refdiff.params import parse_section
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.embed_clip", description=__doc__)
-    parser.add_argument("split", help="a row of `splits` in params.yaml")
-    parser.add_argument("source", help="a row of `sources` in params.yaml")
-    add_engine_arguments(parser)
-    arguments = parser.parse_args()
-    params = read_params()
-    find(params, f"splits.{arguments.split}")
-    find(params, f"sources.{arguments.source}")
-    settings = read_section(ClipSettings, "embed_clip")
-    engine = read_engine(find(params, "engine"), arguments)
+    arguments, params = start_stage("embed_clip", __doc__, ("splits", "sources"), engine=True)
+    settings = parse_section(ClipSettings, params["embed_clip"], "embed_clip")
+    engine = read_engine(params["engine"], arguments)
 
     # After the parameters are known to be good: torch takes seconds to import.
     from refdiff.clip.embed_split import embed_split

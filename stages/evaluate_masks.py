@@ -1,10 +1,10 @@
 """Stage evaluate_masks: metrics and curves of one method on one split."""
 
-import argparse
 import json
 from pathlib import Path
 from typing import Any
 
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.errors import StoreMismatchError
@@ -14,7 +14,7 @@ from refdiff.fusion.predictions import read_predictions
 from refdiff.fusion.settings import MethodSettings
 from refdiff.layout import SplitLayout
 from refdiff.masks.overlap import read_overlap
-from refdiff.params import find, parse_section, read_params
+from refdiff.params import find, parse_section
 from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals
 from refdiff.provenance import describe_run
@@ -23,14 +23,9 @@ from refdiff.whole_file import replacing
 
 def main() -> None:
     """Run the stage as its arguments say."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("split", help="a name of params.yaml's splits")
-    parser.add_argument("method", help="a name of params.yaml's methods")
-    arguments = parser.parse_args()
-    params = read_params()
-    find(params, f"splits.{arguments.split}")
+    arguments, params = start_stage("evaluate_masks", __doc__, ("splits", "methods"))
     method = parse_section(MethodSettings, find(params, where := f"methods.{arguments.method}"), where)
-    settings = parse_section(EvaluateMasksSettings, find(params, "evaluate_masks"), "evaluate_masks")
+    settings = parse_section(EvaluateMasksSettings, params["evaluate_masks"], "evaluate_masks")
     layout = SplitLayout(arguments.split)
     files = {
         "predictions": layout.predictions(arguments.method),

@@ -1,26 +1,19 @@
 """Stage extract_attention: what the U-Net attends to for every sentence of a split, stored for reading many times."""
 
-import argparse
-
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.engine.progress import showing_progress
-from refdiff.engine.settings import add_engine_arguments, read_engine
+from refdiff.engine.settings import read_engine
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params, read_section
+from refdiff.params import find, parse_section
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m stages.extract_attention", description=__doc__)
-    parser.add_argument("split", help="a row of `splits` in params.yaml")
-    parser.add_argument("capture", help="a row of `captures` in params.yaml")
-    add_engine_arguments(parser)
-    arguments = parser.parse_args()
-    params = read_params()
-    find(params, f"splits.{arguments.split}")
-    capture = read_section(CaptureSettings, f"captures.{arguments.capture}")
-    settings = read_section(ExtractAttentionSettings, "extract_attention")
-    engine = read_engine(find(params, "engine"), arguments)
+    arguments, params = start_stage("extract_attention", __doc__, ("splits", "captures"), engine=True)
+    capture = parse_section(CaptureSettings, find(params, where := f"captures.{arguments.capture}"), where)
+    settings = parse_section(ExtractAttentionSettings, params["extract_attention"], "extract_attention")
+    engine = read_engine(params["engine"], arguments)
 
     # After the parameters are known to be good: torch takes seconds to import.
     from refdiff.diffusion.extraction import extract_split

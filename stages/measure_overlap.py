@@ -1,27 +1,22 @@
 """Stage measure_overlap: intersection and union of every candidate mask of a split with the true masks."""
 
-import argparse
-
 from rich.console import Console
 from rich.progress import track
 
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
 from refdiff.masks.overlap import join_tables, measure_overlap, write_overlap
-from refdiff.params import find, read_params
 from refdiff.proposals.tables import read_proposals
 from refdiff.provenance import describe_run
 
 
 def main() -> None:
     """Run the stage as its arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m stages.measure_overlap", description=__doc__)
-    parser.add_argument("split", help="a row of `splits` in params.yaml")
-    split: str = parser.parse_args().split
-    params = read_params()
-    find(params, f"splits.{split}")
-    sources = [str(name) for table in ("sources", "heat_sources") for name in params.get(table) or {}]
+    arguments, params = start_stage("measure_overlap", __doc__, ("splits",))
+    split: str = arguments.split
+    sources = [*params["sources"], *params["heat_sources"]]
     layout = SplitLayout(split)
     dataset = read_dataset(layout.dataset)
     pairs = 0

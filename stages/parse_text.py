@@ -1,26 +1,22 @@
 """Stage parse_text: head word, token spans and direction of every sentence of a split."""
 
-import argparse
 from collections import Counter
 
 from rich.console import Console
 from rich.progress import track
 
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params
 from refdiff.provenance import describe_run
 from refdiff.text.settings import read_parser_settings
 from refdiff.text.tables import write_text
 
 
 def main() -> None:
-    arguments = argparse.ArgumentParser(prog="python -m stages.parse_text", description=__doc__)
-    arguments.add_argument("split", help="name of a split in params.yaml")
-    split: str = arguments.parse_args().split
-    params = read_params()
-    find(params, f"splits.{split}")
+    arguments, params = start_stage("parse_text", __doc__, ("splits",))
+    split: str = arguments.split
     settings = read_parser_settings(params)
     layout = SplitLayout(split)
     expressions = read_dataset(layout.dataset).expressions

@@ -3,7 +3,6 @@
 Masks are brought to the attention grids that readouts use; heat that is not linear is summed in every mask.
 """
 
-import argparse
 import shutil
 from collections.abc import Iterable
 from typing import Any
@@ -11,23 +10,19 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params
 from refdiff.pooling.split import pool_split
 
 
 def main() -> None:
     """Run the stage as its arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m stages.pool_masks", description=__doc__)
-    parser.add_argument("split", help="a row of `splits` in params.yaml")
-    split: str = parser.parse_args().split
-    params = read_params()
-    find(params, f"splits.{split}")
-    sources = [str(name) for table in ("sources", "heat_sources") for name in params.get(table) or {}]
-    readouts = [read_readout(params, str(name)) for name in params.get("readouts") or {}]
-    layout = SplitLayout(split)
+    arguments, params = start_stage("pool_masks", __doc__, ("splits",))
+    sources = [*params["sources"], *params["heat_sources"]]
+    readouts = [read_readout(params, name) for name in params["readouts"]]
+    layout = SplitLayout(arguments.split)
     for source in sources:
         shutil.rmtree(layout.pooled(source), ignore_errors=True)
     pooled = pool_split(layout, sources, readouts, _show_progress)

@@ -1,16 +1,15 @@
 """Stage propose_heat_masks: candidate masks of every expression of a split, cut from its heat map."""
 
-import argparse
-
 from rich.console import Console
 from rich.progress import track
 
 from refdiff.attention.store import AttentionStore
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params, read_section
+from refdiff.params import parse_section
 from refdiff.proposals.heat_split import propose_heat_split
 from refdiff.proposals.settings import HEAT_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import write_proposals
@@ -20,14 +19,9 @@ from refdiff.text.tables import read_text
 
 def main() -> None:
     """Run the stage as its arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m stages.propose_heat_masks", description=__doc__)
-    parser.add_argument("split", help="a row of `splits` in params.yaml")
-    parser.add_argument("heat_source", help="a row of `heat_sources` in params.yaml")
-    arguments = parser.parse_args()
-    params = read_params()
-    find(params, f"splits.{arguments.split}")
-    settings = read_section(ProposeMasksSettings, "propose_masks")
-    source = HEAT_SOURCES.read(arguments.heat_source)
+    arguments, params = start_stage("propose_heat_masks", __doc__, ("splits", "heat_sources"))
+    settings = parse_section(ProposeMasksSettings, params["propose_masks"], "propose_masks")
+    source = HEAT_SOURCES.read(params, arguments.heat_source)
     readout = read_readout(params, source.readout)
     layout = SplitLayout(arguments.split)
     dataset = read_dataset(layout.dataset)

@@ -1,13 +1,12 @@
 """Stage propose_masks: candidate masks of every photo of a split, by one source."""
 
-import argparse
-
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.engine.progress import showing_progress
-from refdiff.engine.settings import add_engine_arguments, read_engine
+from refdiff.engine.settings import read_engine
 from refdiff.layout import SplitLayout
-from refdiff.params import find, read_params, read_section
+from refdiff.params import parse_section
 from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.propose_split import NamedSource, propose_split
 from refdiff.proposals.settings import PHOTO_SOURCES, ProposeMasksSettings
@@ -17,16 +16,10 @@ from refdiff.provenance import describe_run
 
 def main() -> None:
     """Run the stage as its arguments say."""
-    parser = argparse.ArgumentParser(prog="python -m stages.propose_masks", description=__doc__)
-    parser.add_argument("split", help="a row of `splits` in params.yaml")
-    parser.add_argument("source", help="a row of `sources` in params.yaml")
-    add_engine_arguments(parser)
-    arguments = parser.parse_args()
-    params = read_params()
-    find(params, f"splits.{arguments.split}")
-    settings = read_section(ProposeMasksSettings, "propose_masks")
-    source = NamedSource(arguments.source, PHOTO_SOURCES.read(arguments.source), settings.device)
-    engine = read_engine(find(params, "engine"), arguments)
+    arguments, params = start_stage("propose_masks", __doc__, ("splits", "sources"), engine=True)
+    settings = parse_section(ProposeMasksSettings, params["propose_masks"], "propose_masks")
+    source = NamedSource(arguments.source, PHOTO_SOURCES.read(params, arguments.source), settings.device)
+    engine = read_engine(params["engine"], arguments)
     layout = SplitLayout(arguments.split)
     dataset = read_dataset(layout.dataset)
     photos, path = len(dataset.images.image_id), layout.proposals(arguments.source)

@@ -1,15 +1,15 @@
 """Stage render_report: one HTML page over all splits and methods."""
 
-import argparse
 from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress
 
+from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.evaluation.table import print_table, read_results
 from refdiff.layout import PAGE
-from refdiff.params import PARAMS_FILE, read_params, read_section
+from refdiff.params import PARAMS_FILE, parse_section
 from refdiff.report.gather import gather_report, read_rows
 from refdiff.report.output import write_whole
 from refdiff.report.page import render_page
@@ -18,9 +18,9 @@ from refdiff.report.settings import RenderReportSettings
 
 def main() -> None:
     """Run the stage for every split and method of params.yaml."""
-    argparse.ArgumentParser(prog="python -m stages.render_report", description=__doc__).parse_args()
-    rows = read_rows(read_params())
-    settings = read_section(RenderReportSettings, "render_report")
+    _, params = start_stage("render_report", __doc__)
+    rows = read_rows(params)
+    settings = parse_section(RenderReportSettings, params["render_report"], "render_report")
     results = read_results(rows.splits, rows.methods)
     parameters = PARAMS_FILE.read_text(encoding="utf-8")
     with Progress(console=Console(stderr=True)) as progress:

@@ -29,14 +29,15 @@ def test_peoples_data_and_pictures_are_ignored(path: str) -> None:
     assert _git("check-ignore", "--no-index", path).returncode == 0
 
 
-@pytest.mark.parametrize("path", ["data/refcoco.dvc", "data/.gitignore", "dvc.lock", "docs/result.png", "params.yaml"])
+@pytest.mark.parametrize("path", ["data/own.dvc", "data/.gitignore", "dvc.lock", "docs/result.png", "params.yaml"])
 def test_what_belongs_to_the_project_is_not(path: str) -> None:
     assert _git("check-ignore", "--no-index", path).returncode == 1
 
 
 def test_text_has_the_same_line_ends_everywhere() -> None:
     assert _git("check-attr", "eol", "refdiff/cli.py", "params.yaml").stdout.count("eol: lf\n") == 2
-    kinds = {line.split()[0] for line in _git("ls-files", "--eol").stdout.splitlines()}
+    files = _git("ls-files", "--eol").stdout.splitlines()
+    kinds = {line.split()[0] for line in files}
     assert kinds == {"i/lf", "i/none", "i/-text"}
     binary = [
         line.split("\t")[1] for line in _git("ls-files", "--eol").stdout.splitlines() if line.startswith("i/-text")

@@ -1,5 +1,6 @@
 """Every embedding of a split: computed by the engine, put together in a work folder and published."""
 
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from refdiff.clip.plan import VIEWS, EmbeddingPlan, plan_embeddings
 from refdiff.clip.settings import ClipSettings
 from refdiff.clip.shard_maker import ShardMaker
 from refdiff.clip.store_writer import describe_store
+from refdiff.device import check_precision, choose_device, describe_device
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.photos import Report, compute_photos
 from refdiff.engine.settings import SERIAL, Engine
@@ -63,6 +65,9 @@ def embed_split(
     """
     if engine.settings.kind == "serial":  # before torch looks for its devices
         take_accelerator(engine.settings.accelerators)
+    device = choose_device(settings.device)
+    check_precision(device, settings.dtype, f"{STAGE}.dtype")
+    print(f"{STAGE} {layout.split} {source}: on {describe_device(device, settings.dtype)}", file=sys.stderr)
     inputs = read_inputs(layout, source)
     plan = plan_embeddings(inputs, settings)
     identity = identify_checkpoint(settings.model, settings.pretrained)

@@ -11,13 +11,14 @@ import open_clip
 import torch
 from torch import Tensor
 
-from refdiff.clip.checkpoint import describe_checkpoint, fetch_hint, identify_checkpoint
+from refdiff.clip.checkpoint import identify_checkpoint
+from refdiff.clip.inspection import inspect_clip
 from refdiff.clip.tower import VitTower
-from refdiff.device import choose_device
+from refdiff.device import check_precision, choose_device
 from refdiff.errors import ModelError
 from refdiff.finite import check_weights
 from refdiff.model_identity import ModelIdentity
-from refdiff.paths import LOCAL_CLIP, expand, expand_clip
+from refdiff.paths import expand, expand_clip
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,11 +56,14 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
         dtype: `float32`, `float16` or `bfloat16`.
 
     Raises:
-        ModelError: As `identify_checkpoint`; or the weights do not fit the configuration or are not finite, the image
-            tower is no plain ViT, or there is no such device.
+        ParameterError: The device cannot compute in this precision.
+        ModelError: As `inspect_clip`; or the weights do not fit the configuration or are not finite, or there is no
+            such device.
     """
-    identity = identify_checkpoint(name, pretrained)
     target = choose_device(device)
+    check_precision(target, dtype, "embed_clip.dtype")
+    where = inspect_clip(name, pretrained).name
+    identity = identify_checkpoint(name, pretrained)
     known = expand_clip(name)
     weights = str(expand(pretrained)) if pretrained is not None and expand(pretrained).is_file() else pretrained
     with _local_only():
@@ -67,13 +71,16 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
             network: Any = open_clip.create_model(known, pretrained=weights, require_pretrained=True)
             tokenizer = open_clip.get_tokenizer(known)
         except Exception as error:
-            raise ModelError(_describe_failure(name, pretrained, error)) from error
+            reason = " ".join(str(error).split())[:300]
+            raise ModelError(
+                f"{where}: cannot be loaded ({reason}); expected weights that fit the model's configuration"
+            ) from error
     network = network.eval().requires_grad_(False)
-    tower = VitTower(network.visual, describe_checkpoint(name, pretrained))
+    tower = VitTower(network.visual, where)
     preprocessing = network.visual.preprocess_cfg
     precision: torch.dtype = getattr(torch, dtype)
     network.to(device=target, dtype=precision)
-    check_weights(network, describe_checkpoint(name, pretrained))
+    check_weights(network, where)
     return ClipModel(
         identity=identity,
         network=network,
@@ -84,14 +91,6 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
         device=target,
         dtype=precision,
     )
-
-
-def _describe_failure(name: str, pretrained: str | None, error: Exception) -> str:
-    where = describe_checkpoint(name, pretrained)
-    reason = " ".join(str(error).split())[:300]
-    if name.startswith(LOCAL_CLIP) or (pretrained is not None and expand(pretrained).is_file()):
-        return f"{where}: cannot be loaded ({reason}); expected weights that fit the model's configuration"
-    return f"{where}: {fetch_hint(name, pretrained)} (open_clip says: {reason})"
 
 
 @contextmanager

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from open_clip.transformer import ResidualAttentionBlock, VisionTransformer
 from torch import Tensor
 
+from refdiff.clip.plain_vit import EXPECTED, TowerKind
 from refdiff.errors import ModelError
 
 
@@ -174,23 +175,18 @@ def _finish(block: ResidualAttentionBlock, tokens: Tensor, mixed: Tensor) -> Ten
 
 
 def _require_plain_vit(visual: torch.nn.Module, where: str) -> VisionTransformer:
-    expected = (
-        "expected a plain ViT (patches by conv1, a class token, pool 'tok', default blocks); "
-        "choose such a model, for example ViT-B-16-quickgelu"
-    )
     if not isinstance(visual, VisionTransformer):
-        raise ModelError(f"{where}: its image tower is {type(visual).__name__}; {expected}")
-    if visual.attn_pool is not None:
-        raise ModelError(f"{where}: its image tower pools by attention; {expected}")
-    if visual.pool_type != "tok":
-        raise ModelError(f"{where}: its image tower pools by {visual.pool_type!r}; {expected}")
-    others = {type(block).__name__ for block in visual.transformer.resblocks if not _is_plain(block)}
-    if others:
-        raise ModelError(f"{where}: its image tower has blocks of type {', '.join(sorted(others))}; {expected}")
-    if len(visual.transformer.resblocks) == 0:
-        raise ModelError(f"{where}: its image tower has no blocks; {expected}")
-    if visual.conv1.kernel_size[0] != visual.conv1.kernel_size[1]:
-        raise ModelError(f"{where}: its patches are {visual.conv1.kernel_size}, not square; {expected}")
+        raise ModelError(f"{where}: its image tower is {type(visual).__name__}; {EXPECTED}")
+    blocks = visual.transformer.resblocks
+    kernel = visual.conv1.kernel_size
+    TowerKind(
+        type(visual).__name__,
+        visual.attn_pool is not None,
+        visual.pool_type,
+        tuple(sorted({type(block).__name__ for block in blocks if not _is_plain(block)})),
+        len(blocks),
+        (int(kernel[0]), int(kernel[1])),
+    ).check(where)
     return visual
 
 

@@ -27,7 +27,7 @@ def check_photo_folder(folder: Path, photos: Iterable[PhotoRecord], parameter: s
     if not records or any(os.path.lexists(record.path) for record in records):
         return
     name = records[0].path.relative_to(folder)
-    elsewhere = next((place for place in _near(folder) if (place / name).is_file()), None)
+    elsewhere = next((place for place in _near(folder) if os.path.lexists(place / name)), None)
     if elsewhere is None and folder.is_dir() and len(records) == 1:
         return  # one photo alone is as likely a wrong name as a wrong folder
     what = f"holds none of the {len(records)} photos" if folder.is_dir() else "is not a folder"

@@ -52,13 +52,14 @@ def _check_binary(values: NDArray[np.generic], image: Image.Image, path: Path) -
     levels, pixels = np.unique(values, return_counts=True)
     inside = levels[levels != 0]
     noun = "palette entries" if image.mode == "P" else "values"
+    soft = image.mode != "P" and inside.max(initial=0) > _BRIGHTEST[image.mode] / 2
     if len(inside) > 1:
         shown = [f"{level} ({count} pixels)" for level, count in zip(levels, pixels, strict=True)][:_LEVELS_SHOWN]
         more = f" and {len(levels) - _LEVELS_SHOWN} more" if len(levels) > _LEVELS_SHOWN else ""
         raise MaskError(
             f"{path}: mask image has {len(levels)} {noun}: {', '.join(shown)}{more}; expected 0 outside and one other "
             "value inside; save the one object alone (no soft edges, JPEG, void border or other objects), or set "
-            f"prepare_dataset.mask_values: {'nonzero' if image.mode == 'P' else 'half or nonzero'}"
+            f"prepare_dataset.mask_values: {'half' if soft else 'nonzero'}"
         )
     if image.mode == "P" and len(inside) and _brightness(image, 0) > _brightness(image, int(inside[0])):
         raise MaskError(

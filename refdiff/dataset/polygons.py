@@ -68,12 +68,11 @@ def draw_polygons(
 
 
 def fits(parts: Sequence[object], height: int, width: int) -> bool:
-    """Whether all corners of the polygons that would be drawn lie in the frame, by a small tolerance.
-
-    Raises:
-        MaskError: A part is no polygon.
-    """
-    corners = [_read_corners(part) for part in parts if not _find_break(part)]
+    """Whether these are polygons, and all corners of those that would be drawn lie in the frame, or nearly so."""
+    try:
+        corners = [_read_corners(part) for part in parts if not _find_break(part)]
+    except MaskError:
+        return False
     return all(_beyond(one, height, width) <= _TOLERANCE_PX for one in corners)
 
 

@@ -1,7 +1,5 @@
 """The pipeline's autoencoder (VAE): a photo on its canvas becomes the latent that the U-Net sees."""
 
-from typing import Any
-
 import numpy as np
 import torch
 from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
@@ -9,8 +7,9 @@ from numpy.typing import NDArray
 
 from refdiff.diffusion.canvas import to_signed
 from refdiff.diffusion.noise import draw_noise
-from refdiff.diffusion.pipeline_files import DIFFUSERS_WEIGHTS, load_part
-from refdiff.errors import ModelError, ParameterError
+from refdiff.diffusion.pipeline_files import DIFFUSERS_WEIGHTS
+from refdiff.diffusion.weights import load_network, precision_advice
+from refdiff.errors import ModelError
 from refdiff.model_identity import ModelIdentity
 
 # In half precision the released weights overflow.
@@ -27,7 +26,7 @@ def load_autoencoder(identity: ModelIdentity, revision: str | None) -> Autoencod
     Raises:
         ModelError: It is missing or broken.
     """
-    return load_part(identity, revision, "vae", AutoencoderKL, {"torch_dtype": VAE_DTYPE, **DIFFUSERS_WEIGHTS})
+    return load_network(identity, revision, "vae", AutoencoderKL, {"torch_dtype": VAE_DTYPE, **DIFFUSERS_WEIGHTS})
 
 
 def encode_canvas(vae: AutoencoderKL, canvas: NDArray[np.uint8], image_id: str, seed: int | None) -> torch.Tensor:
@@ -43,7 +42,7 @@ def encode_canvas(vae: AutoencoderKL, canvas: NDArray[np.uint8], image_id: str, 
         float32 `[1 channel y x]` on the autoencoder's device, scaled as the U-Net expects.
 
     Raises:
-        ModelError: The device's memory is too small.
+        ModelError: The device's memory is too small, or the latent is not finite.
 
     Source: docs/method.md, "Canvas" and "Noise".
     """
@@ -57,6 +56,8 @@ def encode_canvas(vae: AutoencoderKL, canvas: NDArray[np.uint8], image_id: str, 
         if seed is not None:
             drawn = draw_noise(seed, image_id, "posterior", latent.shape)
             latent = latent + posterior.std * drawn.to(latent.device)
+        if not torch.isfinite(latent).all():
+            raise ModelError(f"image {image_id}: its latent is not finite; {precision_advice(vae.dtype)}")
         scaled = (latent - (vae.config["shift_factor"] or 0.0)) * vae.config["scaling_factor"]
         return scaled.contiguous()  # as one that was kept: convolutions may round by the order of a tensor in memory
 
@@ -64,23 +65,3 @@ def encode_canvas(vae: AutoencoderKL, canvas: NDArray[np.uint8], image_id: str, 
 def too_small_for(image_id: str) -> ModelError:
     """What is said where a device has no room for one photo."""
     return ModelError(f"image {image_id}: the device's memory is too small for one photo; use a smaller canvas_px")
-
-
-def latent_side(canvas_px: int, vae_config: Any) -> int:
-    """Side of the latent of a canvas.
-
-    Raises:
-        ParameterError: The canvas is not a multiple of the VAE's reduction.
-    """
-    reduction = vae_reduction(vae_config)
-    if canvas_px % reduction:
-        raise ParameterError(
-            f"canvas_px: {canvas_px} is not a multiple of {reduction}, the reduction of the model's VAE; "
-            f"use {canvas_px // reduction * reduction or reduction} or {-(-canvas_px // reduction) * reduction}"
-        )
-    return canvas_px // reduction
-
-
-def vae_reduction(vae_config: Any) -> int:
-    """Canvas pixels per latent pixel along a side: every block of the encoder but the last halves."""
-    return 2 ** (len(vae_config["block_out_channels"]) - 1)

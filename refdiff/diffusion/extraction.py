@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from refdiff import __version__
+from refdiff.device import check_precision, choose_device, describe_device
 from refdiff.diffusion.facts import (
     STAGE,
     digest_asked,
@@ -80,6 +81,9 @@ def extract_split(
     """
     if engine.settings.kind == "serial":  # before torch looks for its devices
         take_accelerator(engine.settings.accelerators)
+    device = choose_device(settings.device)
+    check_precision(device, settings.dtype, f"{STAGE}.dtype")
+    print(f"{STAGE} {layout.split} {name}: on {describe_device(device, settings.dtype)}", file=sys.stderr)
     sentences = read_sentences(layout)
     identity = identify_pipeline(settings.model, settings.revision)
     plan = plan_capture(identity, capture)

@@ -179,8 +179,12 @@ class AttentionExtractor:
                 size.halve(len(batch))
                 continue
             size.end_batch(len(batch))
-            ids = [queries[prompt.photo].image_id for prompt in batch]
-            blocks = {map_size: stack_maps(maps, keys, ids) for map_size, keys in plan.cross_keys.items()}
+            rows = [
+                f"image {queries[prompt.photo].image_id}, sentence {prompt.text.removesuffix(capture.prompt_suffix)!r}"
+                for prompt in batch
+            ]
+            dtype = self.model.dtype
+            blocks = {map_size: stack_maps(maps, keys, rows, dtype) for map_size, keys in plan.cross_keys.items()}
             for row, prompt in enumerate(batch):
                 mine = {map_size: block[row, : prompt.tokens] for map_size, block in blocks.items()}
                 cross[prompt.photo].append(CrossMaps(plan.cross_keys, mine))
@@ -191,7 +195,8 @@ class AttentionExtractor:
         if not (query.with_self and plan.self_keys):
             return None
         maps = runs.read_self_attention(photo)
-        blocks = {size: stack_maps(maps, keys, [query.image_id])[0] for size, keys in plan.self_keys.items()}
+        rows, dtype = [f"image {query.image_id}"], self.model.dtype
+        blocks = {size: stack_maps(maps, keys, rows, dtype)[0] for size, keys in plan.self_keys.items()}
         return SelfMaps(plan.self_keys, blocks)
 
     def encode_photo(self, photo: NDArray[np.uint8], image_id: str, capture: CaptureSettings) -> torch.Tensor:

@@ -10,12 +10,14 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPTextModel, CLIPTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from refdiff.device import choose_device
-from refdiff.diffusion.autoencoder import load_autoencoder, vae_reduction
+from refdiff.device import check_precision, choose_device
+from refdiff.diffusion.autoencoder import load_autoencoder
 from refdiff.diffusion.compiling import compile_parts
+from refdiff.diffusion.latent_size import vae_reduction
 from refdiff.diffusion.pipeline_files import DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS, load_part
 from refdiff.diffusion.schedule import Prediction
 from refdiff.diffusion.settings import Dtype
+from refdiff.diffusion.weights import load_network
 from refdiff.errors import ModelError
 from refdiff.model_identity import ModelIdentity
 
@@ -69,27 +71,27 @@ def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype
         dtype: Precision of U-Net and text encoder.
 
     Raises:
-        ModelError: A part is missing or broken, or the pipeline needs what a sentence and a photo do not give
-            (a second text encoder, an inpainting mask).
+        ModelError: A part is missing or broken, its weights are not all there or not finite, or the parts do not fit.
+        ParameterError: The device does not run this precision.
     """
     place, number = choose_device(device), _DTYPES[dtype]
+    check_precision(place, dtype, "extract_attention.dtype")
     disable_progress_bar()  # transformers draws one for each model it loads
-    unet = load_part(identity, revision, "unet", UNet2DConditionModel, {"torch_dtype": number, **DIFFUSERS_WEIGHTS})
+    unet = load_network(identity, revision, "unet", UNet2DConditionModel, {"torch_dtype": number, **DIFFUSERS_WEIGHTS})
     vae: Any = load_autoencoder(identity, revision)
-    text_encoder = load_part(
+    text_encoder = load_network(
         identity, revision, "text_encoder", CLIPTextModel, {"dtype": number, **TRANSFORMERS_WEIGHTS}
     )
     tokenizer = load_part(identity, revision, "tokenizer", CLIPTokenizer, {})
     scheduler = load_part(identity, revision, "scheduler", DDIMScheduler, {})
-    _refuse_other_kinds(identity, unet, vae, text_encoder)
+    if len(tokenizer) > text_encoder.config.vocab_size:
+        raise ModelError(
+            f"model {identity.name}: its tokenizer has {len(tokenizer)} words and its text encoder "
+            f"{text_encoder.config.vocab_size}; the folder mixes two models"
+        )
     for part in (unet, vae, text_encoder):
         part.requires_grad_(False).eval().to(place)
     prediction = scheduler.config["prediction_type"]
-    if prediction not in ("epsilon", "v_prediction", "sample"):
-        raise ModelError(
-            f"model {identity.name}: its U-Net predicts {prediction!r}; expected epsilon, v_prediction or sample; "
-            "choose another model"
-        )
     alphas = tuple(float(alpha) for alpha in scheduler.alphas_cumprod)
     return DiffusionModel(identity, unet, vae, text_encoder, tokenizer, alphas, prediction, place, number)
 
@@ -112,24 +114,3 @@ def prepare_unet(model: DiffusionModel, with_compiling: bool) -> None:
         unet.to(memory_format=torch.channels_last)
     if with_compiling:
         compile_parts(unet, model.device)
-
-
-def _refuse_other_kinds(
-    identity: ModelIdentity, unet: UNet2DConditionModel, vae: AutoencoderKL, text_encoder: CLIPTextModel
-) -> None:
-    config = unet.config
-    advice = "choose a text-to-image model such as SD 1.x or 2.x"
-    if config["addition_embed_type"] is not None or (identity.folder / "text_encoder_2").exists():
-        raise ModelError(
-            f"model {identity.name}: its U-Net wants more than one text encoder gives (SDXL is not handled); {advice}"
-        )
-    if config["in_channels"] != vae.config["latent_channels"]:
-        raise ModelError(
-            f"model {identity.name}: its U-Net takes {config['in_channels']} channels and its VAE gives "
-            f"{vae.config['latent_channels']} (inpainting, depth and upscaling models are not handled); {advice}"
-        )
-    if config["cross_attention_dim"] != text_encoder.config.hidden_size:
-        raise ModelError(
-            f"model {identity.name}: its U-Net reads text of {config['cross_attention_dim']} channels and its text "
-            f"encoder gives {text_encoder.config.hidden_size}; the folder mixes two models"
-        )

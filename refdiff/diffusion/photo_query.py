@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
 from refdiff.diffusion.denoise import MapsByRun
+from refdiff.diffusion.weights import precision_advice
 from refdiff.errors import ModelError
 
 
@@ -43,13 +44,14 @@ class ImageMaps:
     self_attention: SelfMaps | None
 
 
-def stack_maps(maps: MapsByRun, keys: Sequence[MapKey], image_ids: Sequence[str]) -> NDArray[np.float32]:
+def stack_maps(maps: MapsByRun, keys: Sequence[MapKey], rows: Sequence[str], dtype: torch.dtype) -> NDArray[np.float32]:
     """Maps of one size side by side: `[row token map y x]` of cross-, `[row map pixel pixel]` of self-attention.
 
     Args:
         maps: By run and layer.
         keys: Which of them.
-        image_ids: The image of each row, for messages.
+        rows: The image, and the sentence if any, of each row, for messages.
+        dtype: Precision of the U-Net, for messages.
 
     Raises:
         ModelError: A value is not finite.
@@ -58,8 +60,5 @@ def stack_maps(maps: MapsByRun, keys: Sequence[MapKey], image_ids: Sequence[str]
     block = torch.stack(each, dim=each[0].ndim - 2)
     finite = torch.isfinite(block).flatten(1).all(dim=1).tolist()
     if not all(finite):
-        raise ModelError(
-            f"image {image_ids[finite.index(False)]}: attention maps are not finite; the model overflows in this "
-            "precision, use dtype bfloat16 or float32"
-        )
+        raise ModelError(f"{rows[finite.index(False)]}: attention maps are not finite; {precision_advice(dtype)}")
     return block.cpu().numpy()

@@ -1,21 +1,11 @@
-"""The files of a Stable Diffusion pipeline: found, read and loaded, safetensors only, nothing downloaded."""
+"""A Stable Diffusion pipeline on this machine: identified, and loaded part by part, safetensors only."""
 
-import json
 from typing import Any
 
+from refdiff.diffusion.inspection import inspect_pipeline
+from refdiff.diffusion.pipeline_parts import NEEDED_FILES, PipelineFolder
 from refdiff.errors import ModelError
-from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
-from refdiff.paths import expand
-
-# What a pipeline's repository must hold; the rest (safety checker, other formats) is not needed.
-NEEDED_FILES = (
-    "model_index.json",
-    "*/*config.json",
-    "tokenizer/*",
-    "text_encoder/model.safetensors",
-    "unet/diffusion_pytorch_model.safetensors",
-    "vae/diffusion_pytorch_model.safetensors",
-)
+from refdiff.model_identity import ModelIdentity, identify_model
 
 TRANSFORMERS_WEIGHTS: dict[str, Any] = {"use_safetensors": True}
 # The other value needs the package accelerate.
@@ -23,18 +13,13 @@ DIFFUSERS_WEIGHTS: dict[str, Any] = {"low_cpu_mem_usage": False, **TRANSFORMERS_
 
 
 def identify_pipeline(name: str, revision: str | None) -> ModelIdentity:
-    """Find a pipeline's folder.
+    """Find a pipeline's folder, and see that it can work.
 
     Raises:
-        ModelError: It is not on this machine, or is no diffusers pipeline.
+        ModelError: It is not on this machine, or `inspect_pipeline` refuses it.
     """
-    identity = identify_model(name, revision, NEEDED_FILES)
-    if not (identity.folder / "model_index.json").is_file():
-        raise ModelError(
-            f"model {name}: {identity.folder} has no model_index.json; expected a diffusers pipeline; "
-            "choose another model or convert it with diffusers"
-        )
-    return identity
+    inspect_pipeline(name, revision)
+    return identify_model(name, revision, NEEDED_FILES)
 
 
 def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:
@@ -43,11 +28,7 @@ def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:
     Raises:
         ModelError: It is not there or not JSON.
     """
-    path = identity.folder / file
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"model {identity.name}: {path} cannot be read ({error}); fetch the model again") from error
+    return PipelineFolder(identity.name, None, identity.folder).read_json(file)
 
 
 def load_part(identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any]) -> Any:
@@ -63,18 +44,12 @@ def load_part(identity: ModelIdentity, revision: str | None, part: str, kind: An
     Raises:
         ModelError: It is missing or broken.
     """
-    folder = identity.folder / part
+    folder = PipelineFolder(identity.name, revision, identity.folder)
     try:
-        return kind.from_pretrained(folder, local_files_only=True, **options)
+        return kind.from_pretrained(folder.path / part, local_files_only=True, **options)
     except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:300]
-        is_folder = expand(identity.name).is_dir()
-        advice = (
-            "complete the folder"
-            if is_folder
-            else f"fetch it again with `{fetch_command(identity.name, revision, NEEDED_FILES)}`"
-        )
         raise ModelError(
             f"model {identity.name}: its {part} cannot be loaded ({reason}); "
-            f"expected a diffusers pipeline with safetensors weights; {advice}"
+            f"expected a diffusers pipeline with safetensors weights; {folder.advice}"
         ) from error

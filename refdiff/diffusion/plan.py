@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from refdiff.attention.maps import MapKey
-from refdiff.diffusion.autoencoder import latent_side
+from refdiff.diffusion.latent_size import latent_side
 from refdiff.diffusion.layers import (
     AttentionLayer,
     choose_cross_layers,
@@ -15,6 +15,7 @@ from refdiff.diffusion.layers import (
     trace_layers,
 )
 from refdiff.diffusion.pipeline_files import read_config
+from refdiff.diffusion.pipeline_parts import SCHEDULER
 from refdiff.diffusion.row_sharing import find_text_free
 from refdiff.diffusion.schedule import Run, plan_runs
 from refdiff.diffusion.settings import CaptureSettings
@@ -51,7 +52,7 @@ def plan_capture(identity: ModelIdentity, capture: CaptureSettings) -> CapturePl
         ModelError: A configuration is missing, or the architecture is not handled.
         ParameterError: The capture asks for a canvas, timestep or layer that the model does not have.
     """
-    train_timesteps = read_config(identity, "scheduler/scheduler_config.json").get("num_train_timesteps", 1000)
+    train_timesteps = read_config(identity, SCHEDULER)["num_train_timesteps"]
     side = latent_side(capture.canvas_px, read_config(identity, "vae/config.json"))
     runs = plan_runs(capture.schedule, train_timesteps)
     layers, text_free = _inspect(json.dumps(read_config(identity, "unet/config.json")), side)

@@ -7,6 +7,7 @@ work, so that a shard which kills its workers is given up in the end.
 import json
 import os
 import platform
+import re
 import shutil
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -17,11 +18,16 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 from refdiff.engine.job import ShardJob
+from refdiff.errors import FailingAlikeError
 from refdiff.store.work import translate_write_errors
 from refdiff.whole_file import replacing
 
 FOLDER = "queue"
 DIED = "its worker was killed or ran out of memory"
+# So many different shards that fail with one error, and none that is done, are no accident: the others would fail too.
+ALIKE = 3
+# Words of an error that differ from shard to shard: numbers, paths, names of files, and what is quoted.
+_NAMES = re.compile(r"""'[^']*'|"[^"]*"|\S*[\d./\\_]\S*""")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,24 @@ class ShardQueue:
         trial = self.trial(shard)
         self._write(shard, Trial(trial.begun, (*trial.failures, reason), is_refused))
 
+    def check_alike(self, shards: Iterable[int]) -> None:
+        """See that this run is not one in which every shard fails; by the worker whose shard just failed.
+
+        Raises:
+            FailingAlikeError: `ALIKE` shards failed, all with the same error but for names and numbers, and none that
+                the run began is done.
+        """
+        trials = {shard: trial for shard in shards if (trial := self.trial(shard)).begun}
+        failures = {shard: trial.failures[-1] for shard, trial in trials.items() if trial.failures}
+        kinds = {_NAMES.sub("", reason) for trial in trials.values() for reason in trial.failures}
+        if len(failures) < ALIKE or len(kinds) > 1 or any(self._is_done(shard) for shard in trials):
+            return
+        shard, reason = next(iter(failures.items()))
+        raise FailingAlikeError(
+            f"{self._job.folder}: the first {len(failures)} shards all failed alike, and the run ends here: "
+            f"shard {shard} ({self._job.describe(shard)}): {reason}; see to it and run the same command again"
+        )
+
     def forget(self, shards: Iterable[int]) -> None:
         """Let every shard have all its attempts again: a new run, after somebody saw to the reason."""
         with translate_write_errors(self._folder):
@@ -156,12 +180,13 @@ def lock_of(folder: Path, shard: int) -> Path:
 class Claims(Iterator[int]):
     """Shards that this worker takes one by one; the oldest that it has is the one it computes.
 
+    Those that were not tried yet come first: what fails is tried again at the end.
     A thread that reads ahead may take shards while another finishes them.
     """
 
     def __init__(self, queue: ShardQueue, shards: Iterable[int]) -> None:
         self._queue = queue
-        self._coming = iter(queue.open_shards(shards))
+        self._coming = iter(sorted(queue.open_shards(shards), key=lambda shard: queue.trial(shard).begun))
         self._held: dict[int, FileLock] = {}
         self._mutex = threading.Lock()
 

@@ -27,6 +27,7 @@ def run_shards(job: ShardJob, shards: range, engine: Engine, watch: Watch) -> No
 
     Raises:
         ShardsFailedError: Some could not be computed; the others are done.
+        FailingAlikeError: The first all failed with the same error; no other was tried.
         StoreError: The work folder cannot be written.
         ModelError: The model or a device is not there, or the Dask cluster cannot be reached.
     """

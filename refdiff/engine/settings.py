@@ -23,7 +23,8 @@ class EngineSettings(Section):
         address: Of a Dask scheduler; None starts a local cluster.
         accelerators: Accelerators of each host (what CUDA_VISIBLE_DEVICES takes); a worker is pinned to one. Empty:
             the stage's own `device` decides.
-        attempts: Times that a shard is tried before it is given up.
+        attempts: Times that a shard is tried before it is given up. When the first shards all fail alike and none is
+            computed, the run ends at once.
     """
 
     kind: Kind

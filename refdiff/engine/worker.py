@@ -24,7 +24,8 @@ def work_off(
 ) -> RefdiffError | None:
     """Compute shards until each is done or given up; what is in other hands is waited for, and taken if they die.
 
-    An error of one shard is written down in the queue, and the others are gone on with.
+    An error of one shard is written down in the queue, and the others are gone on with, unless the first shards all
+    fail alike.
 
     Args:
         job: The store in the making.
@@ -65,9 +66,11 @@ def _work_off(job: ShardJob, shards: range, queue: ShardQueue, replaceable: bool
         except RefdiffError as error:
             taken = True
             claims.fail(str(error), is_refused=True)
+            queue.check_alike(shards)
         except Exception as error:  # noqa: BLE001 whatever one shard does, the others go on
             taken = True
             claims.fail(_name(error), is_refused=False)
+            queue.check_alike(shards)
             if replaceable and _ends_device(error):
                 os._exit(EXIT_UNUSABLE)
         finally:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 
 from refdiff.errors import ParameterError
+from refdiff.parameter_words import expected_names
 from refdiff.params import Section
 
 Weight = Annotated[float, Field(ge=0.0, allow_inf_nan=False)]
@@ -139,10 +140,8 @@ def check_source(name: str, method: MethodSettings, sources: Collection[str], he
         ParameterError: As above.
     """
     if method.proposals not in {*sources, *heat_sources}:
-        there = ", ".join([*sources, *heat_sources])
-        raise ParameterError(
-            f"methods.{name}.proposals: no source {method.proposals!r}; expected one of: {there}; correct the name"
-        )
+        expected = expected_names(method.proposals, [*sources, *heat_sources])
+        raise ParameterError(f"methods.{name}.proposals: no source {method.proposals!r}; {expected}; correct the name")
     if method.uses_clip and method.proposals in heat_sources:
         raise ParameterError(
             f"methods.{name}: {method.proposals!r} is a heat source, whose masks have no CLIP embeddings; "

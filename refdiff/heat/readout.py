@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 
 from refdiff.attention.maps import MapKey
 from refdiff.errors import ParameterError, StoreMismatchError
+from refdiff.parameter_words import expected_names
 from refdiff.params import Section, find, parse_section
 
 TokenRule = Literal["root", "root_or_subject", "all_tokens"]
@@ -69,7 +70,7 @@ def read_readout(params: dict[str, Any], name: str) -> ReadoutSettings:
     captures = params.get("captures")
     if isinstance(captures, dict) and readout.capture not in captures:
         raise ParameterError(
-            f"{where}.capture: no capture {readout.capture!r}; expected one of: {', '.join(map(str, captures))}; "
+            f"{where}.capture: no capture {readout.capture!r}; {expected_names(readout.capture, captures)}; "
             "correct the name"
         )
     return readout

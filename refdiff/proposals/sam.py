@@ -17,17 +17,16 @@ from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForMaskGeneration
 from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
-from refdiff.device import choose_device
+from refdiff.device import check_precision, choose_device
 from refdiff.errors import ModelError
 from refdiff.loaded_weights import check_loaded
 from refdiff.masks.rle import encode_mask
 from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
 from refdiff.proposals.candidates import Proposals, of_codes
+from refdiff.proposals.inspection import NEEDED_FILES, inspect_sam
 from refdiff.proposals.sam_generator import BoundedMaskGeneration
 from refdiff.proposals.settings import SamSettings
 from refdiff.proposals.source import Photo
-
-NEEDED_FILES = ("config.json", "*preprocessor_config.json", "processor_config.json", "model*.safetensors*")
 
 # A longer photo would lose its short side when its long side is scaled to the model's input; it is padded with black.
 MAX_ASPECT = 32
@@ -126,9 +125,12 @@ def open_sam(settings: SamSettings, device: str) -> SamSource:
         device: auto, cpu, cuda or cuda:N.
 
     Raises:
-        ModelError: The model is not here, or there is no such device.
+        ModelError: The model is not here or is no mask generator, or there is no such device.
+        ParameterError: The device is too slow for the number type.
     """
     place = choose_device(device)
+    check_precision(place, settings.dtype, f"model {settings.model}: dtype")
+    inspect_sam(settings.model, settings.revision)
     found = identify_model(settings.model, settings.revision, NEEDED_FILES)
     try:
         processor = AutoImageProcessor.from_pretrained(found.folder, local_files_only=True)

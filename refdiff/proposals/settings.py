@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
-from pathlib import Path
-from typing import Annotated, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 from pydantic import Field, field_validator
 
 from refdiff.errors import ParameterError
-from refdiff.params import PARAMS_FILE, Device, Section, find, parse_section, read_params
+from refdiff.parameter_words import expected_names
+from refdiff.params import Device, Section, find, parse_section
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -123,7 +123,8 @@ class FileSettings(Section):
     """A row of `sources` of kind `file`: masks that something else made.
 
     Attributes:
-        path: JSON in the form of COCO results, from the project's folder; `{split}` stands for the split's name.
+        path: JSON in the form of COCO results, or a folder with one file a photo in that of SA-1B, whose predicted_iou
+            is the score; from the project's folder. `{split}` stands for the split's name.
     """
 
     kind: Literal["file"]
@@ -177,14 +178,14 @@ class SourceRows(Generic[SettingsT]):
     section: str
     kinds: Mapping[str, type[SettingsT]]
 
-    def read(self, name: str, path: Path = PARAMS_FILE) -> SettingsT:
-        """The row `name`.
+    def read(self, params: dict[str, Any], name: str) -> SettingsT:
+        """The row `name` of params.yaml's content.
 
         Raises:
             ParameterError: There is none, its kind is unknown, or it does not fit its kind.
         """
         where = f"{self.section}.{name}"
-        return self.parse(find(read_params(path), where), where)
+        return self.parse(find(params, where), where)
 
     def parse(self, row: object, where: str) -> SettingsT:
         """A row as the settings of its kind; `where` is its dotted name, for messages.
@@ -192,12 +193,20 @@ class SourceRows(Generic[SettingsT]):
         Raises:
             ParameterError: Its kind is unknown, or it does not fit its kind.
         """
-        expected = ", ".join(self.kinds)
+        return parse_section(self.kind_of(row, where), row, where)
+
+    def kind_of(self, row: object, where: str) -> type[SettingsT]:
+        """The settings of a row's kind.
+
+        Raises:
+            ParameterError: It has none, or the kind is unknown.
+        """
         if not isinstance(row, dict) or "kind" not in row:
-            raise ParameterError(f"{where}: no kind; expected one of: {expected}; add it")
+            raise ParameterError(f"{where}: no kind; expected one of: {', '.join(self.kinds)}; add it")
         if row["kind"] not in list(self.kinds):  # a kind may be anything, hashable or not
-            raise ParameterError(f"{where}.kind: unknown kind {row['kind']!r}; expected one of: {expected}")
-        return parse_section(self.kinds[row["kind"]], row, where)
+            expected = expected_names(row["kind"], self.kinds)
+            raise ParameterError(f"{where}.kind: unknown kind {row['kind']!r}; {expected}")
+        return self.kinds[row["kind"]]
 
 
 PHOTO_SOURCES: SourceRows[PhotoSourceSettings] = SourceRows(

@@ -82,7 +82,7 @@ def _list_uses(path: Path) -> Uses:
     splits, sources = _rows(params, "splits"), _rows(params, "sources")
     captures = {name: parse(CaptureSettings, f"captures.{name}") for name in _rows(params, "captures")}
     extract, clip = parse(ExtractAttentionSettings, "extract_attention"), parse(ClipSettings, "embed_clip")
-    masks = {name: [_parameters(PHOTO_SOURCES.read(name, path))] for name in sources}
+    masks = {name: [_parameters(PHOTO_SOURCES.read(params, name))] for name in sources}
     pairs = [(split, source) for split in splits for source in sources]
     latents = [
         {"parameters": describe_latent(row.canvas_px, row.canvas_mode, posterior_seed(row, extract))}

@@ -2,19 +2,17 @@
 
 import hashlib
 from functools import cached_property
-from pathlib import Path
 
 import open_clip
-from huggingface_hub import try_to_load_from_cache
 from open_clip.tokenizer import HFTokenizer, SimpleTokenizer
 
+from refdiff.clip.checkpoint import read_config, tokenizer_hint
 from refdiff.errors import ModelError
-from refdiff.paths import LOCAL_CLIP, expand_clip
+from refdiff.paths import expand_clip
 from refdiff.text.aligned import align
 from refdiff.text.tokens import SentenceTokens
 
 WHERE = "embed_clip.model"
-HUB = "hf-hub:"
 
 
 class ClipTokenizer:
@@ -94,19 +92,16 @@ def _leading_tokens(tokenizer: SimpleTokenizer | HFTokenizer) -> int:
 
 
 def _load(model: str) -> SimpleTokenizer | HFTokenizer:
-    _refuse_absent(model)
+    repository = read_config(model, f"{WHERE}: {model}").text_cfg.hf_tokenizer_name
     try:
-        config = open_clip.get_model_config(model) or {}
-        if (config.get("text_cfg") or {}).get("hf_tokenizer_name"):
+        if repository:
             tokenizer = open_clip.get_tokenizer(model, local_files_only=True)
         else:
             tokenizer = open_clip.get_tokenizer(model)
     except (OSError, ValueError, KeyError, AttributeError, TypeError, ImportError) as error:
         reason = " ".join(str(error).split())[:200]
-        raise ModelError(
-            f"{WHERE}: the tokenizer of {model!r} cannot be read ({reason}); expected its files on this machine; "
-            "download the model first, or correct the name"
-        ) from error
+        advice = tokenizer_hint(repository) if repository else "correct its configuration"
+        raise ModelError(f"{WHERE}: the tokenizer of {model!r} cannot be read ({reason}); {advice}") from error
     if isinstance(tokenizer, SimpleTokenizer) and tokenizer.reduction_fn is None:
         return tokenizer
     if isinstance(tokenizer, HFTokenizer) and tokenizer.tokenizer.is_fast and not tokenizer.tokenizer_mode:
@@ -115,24 +110,3 @@ def _load(model: str) -> SimpleTokenizer | HFTokenizer:
         f"{WHERE}: {model!r} has a {type(tokenizer).__name__} whose token positions are not known; expected "
         "open_clip's SimpleTokenizer without text reduction, or a fast HFTokenizer; choose another model"
     )
-
-
-def _refuse_absent(model: str) -> None:
-    if model.startswith(LOCAL_CLIP):
-        if not (Path(model.removeprefix(LOCAL_CLIP)) / "open_clip_config.json").is_file():
-            raise ModelError(
-                f"{WHERE}: {model.removeprefix(LOCAL_CLIP)!r} has no open_clip_config.json; expected a folder with an "
-                "open_clip model; correct the folder"
-            )
-    elif model.startswith(HUB):
-        repository = model.removeprefix(HUB)
-        if not isinstance(try_to_load_from_cache(repository, "open_clip_config.json"), str):
-            raise ModelError(
-                f"{WHERE}: {repository!r} is not on this machine; expected a downloaded open_clip model; "
-                f"run `hf download {repository}`"
-            )
-    elif model not in open_clip.list_models():
-        raise ModelError(
-            f"{WHERE}: open_clip does not know {model!r}; expected a name of `open_clip.list_models()`, "
-            "`local-dir:FOLDER` or `hf-hub:ID`; correct the name"
-        )

@@ -3,11 +3,11 @@
 import hashlib
 from functools import cached_property
 
-from huggingface_hub import try_to_load_from_cache
 from transformers import CLIPTokenizer
 
+from refdiff.diffusion.pipeline_parts import NEEDED_FILES, PipelineFolder
 from refdiff.errors import ModelError
-from refdiff.paths import expand
+from refdiff.model_identity import find_model
 from refdiff.text.tokens import SentenceTokens
 
 WHERE = "extract_attention.model"
@@ -53,33 +53,23 @@ class UnetTokenizer:
 
 
 def _load(model: str, revision: str | None) -> CLIPTokenizer:
-    folder = expand(model)
-    try:
-        if not folder.is_dir():
-            _refuse_absent(model, revision)
-            found = CLIPTokenizer.from_pretrained(
-                model, subfolder="tokenizer", revision=revision or "main", local_files_only=True
-            )
-            return _checked(found, model)
-        files = {path.name for path in (folder / "tokenizer").glob("*")}
-        if not {"vocab.json", "merges.txt"} <= files and "tokenizer.json" not in files:
-            raise ModelError(
-                f"{WHERE}: {folder / 'tokenizer'} has no tokenizer; expected vocab.json and merges.txt or "
-                f"tokenizer.json, got {sorted(files)}; give a folder in the layout of diffusers"
-            )
-        return _checked(CLIPTokenizer.from_pretrained(folder / "tokenizer", local_files_only=True), model)
-    except (OSError, ValueError) as error:
-        raise ModelError(
-            f"{WHERE}: the tokenizer of {model!r} cannot be read; expected a folder in the layout of diffusers, or a "
-            f"hub id that is on this machine; run `hf download {model}`, or correct the name"
-        ) from error
-
-
-def _refuse_absent(model: str, revision: str | None) -> None:
+    found = PipelineFolder(model, revision, find_model(model, revision, NEEDED_FILES))
+    folder = found.path / "tokenizer"
+    files = {path.name for path in folder.glob("*")}
     # Without its files from_pretrained makes an empty tokenizer and says nothing.
-    files = ("tokenizer/vocab.json", "tokenizer/tokenizer.json")
-    if not any(isinstance(try_to_load_from_cache(model, file, revision=revision), str) for file in files):
-        raise FileNotFoundError(model)
+    if not {"vocab.json", "merges.txt"} <= files and "tokenizer.json" not in files:
+        raise ModelError(
+            f"{WHERE}: {folder} has no tokenizer; expected vocab.json and merges.txt or tokenizer.json, got "
+            f"{sorted(files)}; {found.advice}"
+        )
+    try:
+        return _checked(CLIPTokenizer.from_pretrained(folder, local_files_only=True), model)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:300]
+        raise ModelError(
+            f"{WHERE}: the tokenizer in {folder} cannot be read ({reason}); expected one in the layout of diffusers; "
+            f"{found.advice}"
+        ) from error
 
 
 def _checked(tokenizer: CLIPTokenizer, model: str) -> CLIPTokenizer:

@@ -16,6 +16,7 @@ from refdiff.proposals.tables import write_proposals
 from refdiff.store.fingerprint import digest_file
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.tables import write_text
+from tests.whole_params import whole_params
 
 SOURCE = "boxes"
 SIZES = ((40, 56), (64, 33), (30, 30))
@@ -78,12 +79,12 @@ def make_split(root: Path) -> SplitLayout:
 def write_params(root: Path, settings: ClipSettings) -> None:
     """A params.yaml with what the stage asks for."""
     content: dict[str, Any] = {
-        "splits": {"toy": {}},
-        "sources": {SOURCE: {"kind": "file"}},
-        "engine": {"kind": "serial", "workers": 1, "address": None, "accelerators": [], "attempts": 3},
+        "splits": {"toy": {}, "twin": {}},
+        "sources": {SOURCE: {"kind": "truth"}},
+        "engine": {"workers": 1},
         "embed_clip": settings.model_dump(mode="json"),
     }
-    (root / "params.yaml").write_text(yaml.safe_dump(content))
+    (root / "params.yaml").write_text(yaml.safe_dump(whole_params(content)))
 
 
 def _parsed(row: tuple[str, int, str, str, Any, Any]) -> ParsedText:

@@ -123,8 +123,6 @@ def test_two_splits_at_the_same_time_share_their_photos(
 ) -> None:
     """Each item is in one shard of the pool only, so it was computed once."""
     write_params(layout.root, settings)
-    params = layout.root / "params.yaml"
-    params.write_text(params.read_text().replace("toy: {}", "toy: {}\n  twin: {}"))
     twin = SplitLayout("twin", layout.root)
     shutil.copytree(layout.folder, twin.folder)
     runs = [

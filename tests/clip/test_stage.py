@@ -47,7 +47,7 @@ def test_the_stage_makes_the_store_and_says_so(tmp_path: Path, settings: ClipSet
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (("nosuch", SOURCE), "splits: no entry 'nosuch'; expected one of: toy"),
+        (("nosuch", SOURCE), "splits: no entry 'nosuch'; expected one of: toy, twin"),
         (("toy", "nosuch"), "sources: no entry 'nosuch'; expected one of: boxes"),
     ],
 )

@@ -279,10 +279,10 @@ def test_a_long_list_is_cut_but_counted(tmp_path: Path) -> None:
 def test_nothing_left_is_refused(tmp_path: Path) -> None:
     def change(folder: MiniFolder) -> None:
         for image_id in (1, 2):
-            folder.photo(image_id).unlink()
+            folder.photo(image_id).write_bytes(b"")
 
     with pytest.raises(
-        DatasetError, match=r"no expression is left of 4; expected one at least; .*image 1\): image is not"
+        DatasetError, match=r"no expression is left of 4; expected one at least; .*image 1\): image is an empty file"
     ):
         make_folder(tmp_path / "mini", change).prepare(on_fault="drop")
 

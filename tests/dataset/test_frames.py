@@ -1,6 +1,6 @@
 import pytest
 
-from refdiff.dataset.frames import is_stored_frame
+from refdiff.dataset.frames import is_frame_unknown, is_stored_frame
 from refdiff.errors import ImageError
 from refdiff.photo import PhotoFrame
 
@@ -28,6 +28,14 @@ def test_the_rule_may_name_the_frame() -> None:
         is_stored_frame(TURNED, (10, 20), "oriented", "x")
     with pytest.raises(ImageError, match="expected 20 x 10 as annotated"):
         is_stored_frame(TURNED, (20, 10), "stored", "x")
+
+
+def test_what_tells_nothing_is_known_to() -> None:
+    assert is_frame_unknown(TURNED, None, "auto")
+    assert is_frame_unknown(UPSIDE_DOWN, (10, 20), "auto")
+    known = [(TURNED, (20, 10), "auto"), (TURNED, (10, 20), "auto"), (PLAIN, None, "auto"), (TURNED, None, "stored")]
+    for photo, size, rule in known:
+        assert not is_frame_unknown(photo, size, rule)
 
 
 def test_another_size_is_refused() -> None:

@@ -97,6 +97,24 @@ def test_masks_of_turned_photos_go_by_their_size(folder: MiniFolder) -> None:
     dataset = prepare(folder, *(LINE | {"mask": mask} for mask in masks))
     for counts in dataset.targets.counts:
         assert np.array_equal(decode_mask(counts, 16, 12), shown)
+    (line,) = dataset.meta["remarks"]["frame"]
+    assert "photo_1.png): photo has EXIF orientation 6" in line
+    assert prepare(folder, LINE | {"mask": plain_code(BOX)}).meta["remarks"] == {}
+
+
+def test_polygons_of_the_stored_frame_are_not_taken_for_those_of_the_shown(folder: MiniFolder) -> None:
+    photo = Image.open(folder.photo(1))
+    exif = photo.getexif()
+    exif[0x0112] = 6
+    photo.save(folder.photo(1), exif=exif)
+    line = LINE | {"mask": [box_polygon(2, 3, 16, 9)]}
+    with pytest.raises(
+        DatasetFaultsError, match=r"polygons fit the photo as stored, 16 x 12 .*orientation 6; .*set stored"
+    ):
+        prepare(folder, line)
+    counts = prepare(folder, line, annotation_frame="stored").targets.counts[0]
+    expected = np.rot90(rectangle(12, 16, slice(3, 9), slice(2, 16)), -1)
+    assert np.array_equal(decode_mask(counts, 16, 12), expected)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +127,16 @@ def test_masks_of_turned_photos_go_by_their_size(folder: MiniFolder) -> None:
         (LINE | {"image": 3}, "line 1: image is 3; expected a text"),
         (LINE | {"sentence": "  "}, "line 1: sentence is '  ', empty or blank; expected words; correct or remove"),
         (LINE | {"sentence": 9}, "line 1: sentence is 9; expected text"),
-        (LINE | {"masks": []}, "line 1: unknown key 'masks'; expected image, sentence, mask"),
+        (LINE | {"masks": []}, "line 1: unknown key 'masks'; expected image, sentence, mask.*; call it 'mask'"),
+        ({"image": "photo_1.png", "caption": "x"}, "unknown key 'caption'; .*; call it 'sentence'"),
+        ({"file_name": "photo_1.png", "sentence": "x"}, "unknown key 'file_name'; .*; call it 'image'"),
+        (LINE | {"bbox": [1, 2, 3, 4]}, "unknown key 'bbox'; .*; remove it"),
+        (LINE | {"mask": [1, 2, 3, 4]}, "polygon is 1; expected a list of polygons, .*, not a polygon or box alone"),
+        (LINE | {"mask": [box_polygon(0.1, 0.2, 0.5, 0.9)]}, "line 1: segmentation has no number beyond 1"),
+        (LINE | {"mask": BOX.tolist()}, "line 1: segmentation is a matrix of 12 x 16 pixels"),
+        (LINE | {"sentence": ["a", "b"]}, "sentence is a list of 2; expected text, one in a record"),
+        (LINE | {"image": "http://x.org/a.png"}, "line 1: 'http://x.org/a.png' is an address"),
+        ('{"image": "photo_1.png", "sentence": "a", "sentence": "b"}', "a mapping has the key 'sentence' twice"),
         (LINE | {"id": 1.5}, "line 1: id is 1.5; expected a whole number or a text"),
         (LINE | {"mask": []}, "line 1: segmentation is empty"),
         (LINE | {"mask": [[2, 2, 2, 2, 2, 2]]}, "line 1: the mask has no pixels"),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from refdiff.dataset.paths import join_inside
-from refdiff.errors import PathOutsideError
+from refdiff.errors import DatasetError, PathOutsideError
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "sub/a.jpg", "./a.jpg", "a..b.jpg", "ä b.jpg", "sub/../sub.jpg"[7:]])
@@ -20,6 +20,27 @@ def test_names_outside_are_refused(name: str, tmp_path: Path) -> None:
         PathOutsideError, match=r"line 3: file name .* leaves the folder; expected a relative path inside"
     ):
         join_inside(tmp_path, name, "follow", "line 3")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("sub\\a.jpg", r"file name 'sub\\\\a\.jpg' has a backslash, .*; expected / .*; write 'sub/a\.jpg'"),
+        ("https://example.org/a.jpg", r"'https://example\.org/a\.jpg' is an address; .* nothing is fetched"),
+        ("file:///a.jpg", "'file:///a.jpg' is an address"),
+        ("s3://bucket/a.jpg", "'s3://bucket/a.jpg' is an address"),
+        ("data:image/png;base64,iVBOR", "'data:.*' is an address"),
+    ],
+)
+def test_names_of_other_systems_are_named(name: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=f"line 3: {message}") as caught:
+        join_inside(tmp_path, name, "follow", "line 3")
+    assert not isinstance(caught.value, PathOutsideError)
+
+
+def test_a_file_may_have_a_backslash_in_its_name(tmp_path: Path) -> None:
+    (tmp_path / "a\\b.jpg").touch()
+    assert join_inside(tmp_path, "a\\b.jpg", "refuse", "x") == tmp_path / "a\\b.jpg"
 
 
 def test_links_out_are_refused_or_followed(tmp_path: Path) -> None:

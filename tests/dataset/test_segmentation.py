@@ -1,3 +1,4 @@
+import re
 from pathlib import Path
 from typing import Any
 
@@ -6,12 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
-from PIL import Image
 from pycocotools import mask as coco
 
-from refdiff.dataset.segmentation import declared_size, draw_segmentation, read_mask_image
+from refdiff.dataset.segmentation import declared_size, draw_segmentation
 from refdiff.dataset.settings import OverlapRule
-from refdiff.errors import ImageError, MaskError
+from refdiff.errors import MaskError
 from tests.dataset.folder import box_polygon, compressed_code, plain_code, rectangle
 from tests.fuzzing import count_examples
 
@@ -20,11 +20,17 @@ HEIGHT, WIDTH = 20, 30
 corners = st.tuples(st.floats(0, WIDTH), st.floats(0, HEIGHT))
 polygons = st.lists(
     st.lists(corners, min_size=3, max_size=8).map(lambda p: [n for xy in p for n in xy]), min_size=1, max_size=4
-)
+).filter(lambda parts: max(map(max, parts)) > 1.5)  # all within a pixel: taken for shares of the photo
 
 
 def draw(segmentation: object, rule: OverlapRule = "union") -> np.ndarray:
     return draw_segmentation(segmentation, HEIGHT, WIDTH, rule)
+
+
+def draw_with_remarks(segmentation: object) -> tuple[np.ndarray, list[tuple[str, str]]]:
+    said: list[tuple[str, str]] = []
+    mask = draw_segmentation(segmentation, HEIGHT, WIDTH, "union", lambda kind, line: said.append((kind, line)))
+    return mask, said
 
 
 @settings(max_examples=count_examples(150), deadline=None)
@@ -68,13 +74,24 @@ def test_pixels_covered_twice_follow_the_rule() -> None:
         ("abc", "segmentation is 'abc'; expected polygons"),
         ([1, 2, 3, 4, 5, 6], r"polygon is 1; expected a list of polygons"),
         ([[1, 2, 3, 4]], "polygon has 4 numbers; expected x and y of three corners"),
-        ([[1, 2, 3, 4, 5, 6, 7]], "polygon has 7 numbers"),
+        ([[1, 2, 3, 4, 5, 6, 7]], "polygon has 7 numbers, an odd count; expected an x and a y of each corner"),
+        ([[1, 2, 3, 4, 5, 6, 7], []], "polygon has 7 numbers, an odd count"),
+        (
+            [box_polygon(0.25, 0.2, 0.7, 1)],
+            r"no number beyond 1: shares of .* pixels, x to 30 and y to 20, or",
+        ),
+        ([[0.5, 0.5, 0.9, 0.9]], "no number beyond 1: shares of the photo"),
+        (rectangle(HEIGHT, WIDTH, slice(3, 9), slice(2, 7)).tolist(), "a matrix of 20 x 30 pixels; expected polygons"),
+        ((rectangle(HEIGHT, WIDTH, slice(3, 9), slice(2, 7)) * 255).tolist(), "a matrix of 20 x 30 pixels"),
+        (np.eye(7, dtype=int).tolist(), "or a matrix of 0 and 1"),
+        ([box_polygon(5, 5, 35, 9)], r"reaches from \(5, 5\) to \(35, 9\), beyond the photo of 30 x 20"),
+        ([box_polygon(5, 5, 9, 9), [1, 1, 2, 2]], "part 2 of 2: polygon has 4 numbers"),
         ([[1, 2, 3, 4, 5, float("nan")]], "something other than finite numbers"),
         ([[1, 2, 3, 4, 5, float("inf")]], "something other than finite numbers"),
         ([[1, 2, 3, 4, 5, 10**400]], "something other than finite numbers"),
         ([[1, 2, 3, 4, 5, "6"]], "something other than finite numbers"),
         ([[1, 2, 3, 4, 5, True]], "something other than finite numbers"),
-        ([[[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [1, 1]]], "something other than finite numbers"),
+        ([[[1, 2], [3, 4], [5, 6], [7, 8], [9, 10], [1, 1]]], r"holds pairs, something .*; expected .* flat"),
         (
             [box_polygon(0, 0, 900, 5)],
             r"reaches from \(0, 0\) to \(900, 5\), far outside the photo; expected x from 0 to 30",
@@ -97,8 +114,29 @@ def test_what_is_no_mask_is_refused(segmentation: object, message: str) -> None:
         draw(segmentation)
 
 
-def test_a_polygon_may_reach_over_the_edge() -> None:
-    assert draw([box_polygon(-5, -5, 10, 10)]).sum() == 100
+@pytest.mark.parametrize(
+    ("segmentation", "area", "remarks"),
+    [
+        ([box_polygon(-2, -2, 10, 10)], 100, []),
+        ([box_polygon(-5, -5, 10, 10)], 100, [("beyond_photo", r"from \(-5, -5\) to \(10, 10\), beyond the photo")]),
+        ([box_polygon(0, 0, 10, 10), [1, 1, 2, 2]], 100, [("broken_part", "part 2 of 2: .* 4 numbers; .*left out")]),
+        ([[1, 1, 5, 1, 5, 5, 1], box_polygon(0, 0, 10, 10)], 100, [("broken_part", "part 1 of 2: .*odd.*left out")]),
+        ([box_polygon(0, 0, 10, 10), []], 100, [("broken_part", "0 numbers")]),
+        ([box_polygon(0, 0, 10, 10), [15] * 6], 100, [("empty_part", "part 2 of 2: has no pixels")]),
+        ([box_polygon(0, 0, 10, 10), box_polygon(0, 0, 0.9, 0.9)], 100, []),
+        ([[2] * 6], 0, []),
+    ],
+)
+def test_what_is_left_out_or_cut_off_is_told(segmentation: Any, area: int, remarks: list[tuple[str, str]]) -> None:
+    mask, said = draw_with_remarks(segmentation)
+    assert mask.sum() == area
+    assert [kind for kind, _ in said] == [kind for kind, _ in remarks]
+    for (_, line), (_, pattern) in zip(said, remarks, strict=True):
+        assert re.search(pattern, line)
+
+
+def test_parts_without_pixels_are_no_reason_to_refuse() -> None:
+    assert draw([box_polygon(0, 0, 10, 10), [15] * 6]).sum() == 100
 
 
 def test_the_declared_size_is_that_of_a_code() -> None:
@@ -106,27 +144,6 @@ def test_the_declared_size_is_that_of_a_code() -> None:
     assert declared_size(code) == declared_size([code]) == (4, 6)
     for other in ([box_polygon(0, 0, 1, 1)], [], None, {"size": "4x6"}, {"size": [4]}, Path("mask.png")):
         assert declared_size(other) is None
-
-
-@pytest.mark.parametrize("mode", ["1", "L", "P", "I;16"])
-def test_mask_images_are_what_is_not_zero(mode: str, tmp_path: Path) -> None:
-    mask = rectangle(6, 9, slice(1, 4), slice(2, 8))
-    pixels = {"1": mask, "L": mask * np.uint8(255), "P": mask * np.uint8(3), "I;16": mask * np.uint16(900)}[mode]
-    image = Image.fromarray(pixels)
-    if mode == "P":
-        image.putpalette([0, 0, 0, 255, 0, 0, 0, 255, 0, 0, 0, 0])
-    assert image.mode == mode
-    image.save(tmp_path / "mask.png")
-    assert np.array_equal(read_mask_image(tmp_path / "mask.png"), mask)
-
-
-def test_mask_images_with_colours_are_refused(tmp_path: Path) -> None:
-    Image.new("RGB", (3, 3)).save(tmp_path / "mask.png")
-    with pytest.raises(MaskError, match=r"mask\.png: mask image has mode RGB; expected one channel"):
-        read_mask_image(tmp_path / "mask.png")
-    Image.new("L", (3, 3)).save(tmp_path / "mask.jpg")
-    with pytest.raises(ImageError, match="expected PNG"):
-        read_mask_image(tmp_path / "mask.jpg")
 
 
 junk = st.recursive(

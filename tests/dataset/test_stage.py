@@ -96,6 +96,20 @@ def test_dropped_faults_are_told(tmp_path: Path) -> None:
     assert "photo_1.png" in read_dataset(SplitLayout("mini_val", tmp_path).dataset).meta["dropped"][0]
 
 
+def test_remarks_are_told_a_line_a_kind(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "mini")
+    for annotation in folder.instances["annotations"][:2]:
+        annotation["segmentation"].append([1, 1, 2, 2])
+    folder.write()
+    result = run_stage(tmp_path, "mini_val")
+    assert result.returncode == 0, result.stderr
+    told = [line for line in result.stderr.splitlines() if line.startswith("mini_val: ")]
+    assert len(told) == 1
+    assert told[0].startswith("mini_val: broken_part: mini/instances.json: annotation 10: part 2 of 2: polygon has 4")
+    assert told[0].endswith("(the first of 2, all of them in artifacts/mini_val/dataset/dataset.json)")
+    assert len(read_dataset(SplitLayout("mini_val", tmp_path).dataset).meta["remarks"]["broken_part"]) == 2
+
+
 def test_a_hostile_pickle_ends_in_one_line(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "mini")
     folder.write()

@@ -26,6 +26,7 @@ from refdiff.store.fingerprint import digest_file
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.tables import write_text
 from tests.diffusion.rows import ENGINE, MODEL, PAPER, RELEASED, SECTION, make_capture, make_photo, make_section
+from tests.whole_params import whole_params
 
 PROJECT = Path(__file__).parents[2]
 SELF_LAYER = "up_blocks.2.attentions.0.transformer_blocks.0.attn1"
@@ -271,7 +272,7 @@ def test_the_stage(layout: SplitLayout):
         "extract_attention": {**SECTION, "model": "model"},
         "engine": ENGINE,
     }
-    (layout.root / "params.yaml").write_text(yaml.safe_dump(params))
+    (layout.root / "params.yaml").write_text(yaml.safe_dump(whole_params(params)))
     made = run_stage(layout.root, "tiny", "paper")
     assert made.returncode == 0, made.stderr
     line = made.stdout.strip()

@@ -182,7 +182,9 @@ def test_maps_that_are_not_finite_are_refused(extractor: AttentionExtractor, mon
     kept = weight.detach().clone()
     weight.fill_(float("nan"))
     try:
-        with pytest.raises(ModelError, match=r"image a: attention maps are not finite.*bfloat16"):
+        with pytest.raises(
+            ModelError, match=r"image a, sentence 'cat': attention maps are not finite; in float32 the model"
+        ):
             extractor.capture(PHOTO, "a", ["cat"], make_capture(PAPER))
     finally:
         weight.copy_(kept)

@@ -15,7 +15,7 @@ import pytest
 
 from refdiff.engine.run import run_shards
 from refdiff.engine.settings import Engine, EngineSettings, Kind, Part
-from refdiff.errors import ModelError, RefdiffError, ShardsFailedError, StoreError
+from refdiff.errors import FailingAlikeError, ModelError, RefdiffError, ShardsFailedError, StoreError
 from tests.engine.squares import LOADING, Squares
 
 SHARDS = range(12)
@@ -125,6 +125,42 @@ def test_what_cannot_be_mended_by_trying_again_is_tried_once(tmp_path: Path, any
     (tmp_path / "refuses-5").unlink()
     run_shards(job, SHARDS, any_engine, unwatched)
     assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.parametrize("trouble", ["breaks", "refuses"])
+def test_a_run_whose_first_shards_all_fail_alike_ends(tmp_path: Path, any_engine: Engine, trouble: str) -> None:
+    """Their errors differ in the shard's number, or not at all."""
+    job = Squares(tmp_path)
+    for shard in SHARDS:
+        job.plan(trouble, shard, times=99)
+    with pytest.raises(FailingAlikeError, match=r"first \d shards all failed alike.* shard 0 .*(a defect|is gone)"):
+        run_shards(job, SHARDS, any_engine, unwatched)
+    left = [int((tmp_path / f"{trouble}-{shard}").read_text()) for shard in SHARDS]
+    assert min(left) == 98, "none was tried twice"
+    assert sum(99 - tries for tries in left) <= 3 + 2
+    for shard in SHARDS:
+        job.plan(trouble, shard, times=0)
+    run_shards(job, SHARDS, any_engine, unwatched)
+    assert job.content(SHARDS) == WANTED
+
+
+@pytest.mark.parametrize("good", [0, 2])
+def test_a_run_that_computed_one_shard_tries_all_others(tmp_path: Path, good: int) -> None:
+    job = Squares(tmp_path)
+    for shard in SHARDS:
+        job.plan("breaks", shard, times=99 if shard != good else 0)
+    with pytest.raises(ShardsFailedError, match="11 of 12 shards could not be computed"):
+        run_shards(job, SHARDS, engine("serial"), unwatched)
+    assert all((tmp_path / f"breaks-{shard}").read_text() == "96" for shard in SHARDS if shard != good)
+
+
+def test_first_shards_that_fail_in_different_ways_do_not_end_the_run(tmp_path: Path) -> None:
+    job = Squares(tmp_path)
+    for shard in range(4):
+        job.plan("breaks" if shard % 2 else "refuses", shard, times=99)
+    with pytest.raises(ShardsFailedError, match="4 of 12 shards could not be computed"):
+        run_shards(job, SHARDS, engine("serial"), unwatched)
+    assert job.content(SHARDS[4:]) == WANTED[4:]
 
 
 def test_a_full_disk_ends_the_run(tmp_path: Path, any_engine: Engine) -> None:

@@ -25,6 +25,7 @@ from refdiff.proposals.tables import read_proposals
 from tests.fusion.rows import ARGMAX, PAPER, make_method
 from tests.fusion.small_split import IMAGE_OF, TARGET_OF, SmallSplit, make_split
 from tests.heat.test_heat_map import PAPER as PAPER_READOUT
+from tests.whole_params import whole_params
 
 PROJECT = Path(__file__).parents[2]
 SETTINGS = {"unit": "expression", "comparison": ">=", "precision_at": [0.5, 0.9], "histogram_bins": 4}
@@ -206,13 +207,11 @@ def project(split: SmallSplit) -> Path:
     params = {
         "splits": {"val": {}},
         "readouts": {"paper": PAPER_READOUT.model_dump(mode="json")},
-        "sources": {"regions": {}},
-        "heat_sources": {"weak": {}},
-        "methods": {"both": PAPER, "weak": weak, "lost": {**PAPER, "proposals": "sam"}},
+        "methods": {"both": PAPER, "weak": weak},
         "fuse_scores": {"pool_masks": True},
         "evaluate_masks": SETTINGS,
     }
-    (split.layout.root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (split.layout.root / "params.yaml").write_text(yaml.safe_dump(whole_params(params)), encoding="utf-8")
     return split.layout.root
 
 
@@ -233,8 +232,7 @@ def test_the_stages_write_what_the_functions_say(project: Path, split: SmallSpli
     ("arguments", "message"),
     [
         (("test", "both"), "splits: no entry 'test'; expected one of: val"),
-        (("val", "mine"), "methods: no entry 'mine'; expected one of: both, lost, weak"),
-        (("val", "lost"), "methods.lost.proposals: no source 'sam'; expected one of: regions, weak"),
+        (("val", "mine"), "methods: no entry 'mine'; expected one of: both, weak"),
     ],
 )
 def test_unknown_names_are_refused_in_one_line(project: Path, arguments: tuple[str, str], message: str) -> None:

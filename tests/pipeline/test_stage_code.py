@@ -35,6 +35,7 @@ CODES = {
 AROUND = {
     "extract_attention": {
         "command.py",
+        "checking/start.py",
         "diffusion/extraction.py",
         # Shards out of DVC's cache: this same code made them, and they have the digests that were recorded then.
         "store/dvc_cache.py",
@@ -43,6 +44,7 @@ AROUND = {
     },
     "propose_masks": {
         "command.py",
+        "checking/start.py",
         "proposals/propose_split.py",
         # Masks that are read from a file or from the dataset never enter the pool.
         "proposals/split_opening.py",
@@ -56,7 +58,7 @@ AROUND = {
         "dataset/settings.py",
         "dataset/unpickle.py",
     },
-    "embed_clip": {"command.py", "clip/embed_split.py"},
+    "embed_clip": {"command.py", "checking/start.py", "clip/embed_split.py"},
 }
 
 

@@ -16,6 +16,7 @@ from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_
 from refdiff.layout import SplitLayout
 from refdiff.store.fingerprint import digest_file
 from tests.proposals.rows import ENGINE, FILTERS, REGIONS
+from tests.whole_params import whole_params
 
 ROOT = Path(__file__).parents[2]
 SIDE = 96
@@ -53,7 +54,7 @@ def write_params(root: Path, splits: Sequence[str], kind: str = "serial", **chan
         "engine": {**ENGINE, "kind": kind, "workers": 2},
         "propose_masks": {"device": "cpu", "workers": 1, "filters": FILTERS},
     }
-    (root / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
+    (root / "params.yaml").write_text(yaml.safe_dump(whole_params(params)), encoding="utf-8")
 
 
 def start_stage(root: Path, split: str, *options: str) -> "subprocess.Popen[str]":

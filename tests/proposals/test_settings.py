@@ -4,7 +4,7 @@ import pytest
 import yaml
 
 from refdiff.errors import ParameterError
-from refdiff.params import PARAMS_FILE, read_section
+from refdiff.params import PARAMS_FILE, read_params, read_section
 from refdiff.proposals.settings import (
     HEAT_SOURCES,
     PHOTO_SOURCES,
@@ -18,10 +18,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_shipped_rows_are_read() -> None:
-    params = ROOT / PARAMS_FILE
-    assert isinstance(PHOTO_SOURCES.read("regions", params), RegionsSettings)
-    assert len(HEAT_SOURCES.read("weak", params).thresholds) == 19
-    assert read_section(ProposeMasksSettings, "propose_masks", params).workers >= 1
+    params = read_params(ROOT / PARAMS_FILE)
+    assert isinstance(PHOTO_SOURCES.read(params, "regions"), RegionsSettings)
+    assert len(HEAT_SOURCES.read(params, "weak").thresholds) == 19
+    assert read_section(ProposeMasksSettings, "propose_masks", ROOT / PARAMS_FILE).workers >= 1
 
 
 @pytest.mark.parametrize(
@@ -70,9 +70,8 @@ def test_unknown_devices_are_refused(tmp_path: Path, device: str) -> None:
         read_section(ProposeMasksSettings, "propose_masks", file)
 
 
-def test_an_unknown_source_is_refused_with_those_there(tmp_path: Path) -> None:
-    file = tmp_path / "params.yaml"
-    file.write_text(yaml.safe_dump({"sources": {"oracle": {"kind": "truth"}}}))
-    assert isinstance(PHOTO_SOURCES.read("oracle", file), TruthSettings)
+def test_an_unknown_source_is_refused_with_those_there() -> None:
+    params = {"sources": {"oracle": {"kind": "truth"}}}
+    assert isinstance(PHOTO_SOURCES.read(params, "oracle"), TruthSettings)
     with pytest.raises(ParameterError, match="sources: no entry 'sam'; expected one of: oracle"):
-        PHOTO_SOURCES.read("sam", file)
+        PHOTO_SOURCES.read(params, "sam")

@@ -20,6 +20,7 @@ from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals
 from tests.fusion.small_split import make_split as make_heat_split
 from tests.proposals.rows import ENGINE, FILTERS, READOUT, REGIONS, THRESHOLD, boxes, make_split
+from tests.whole_params import whole_params
 
 ROOT = Path(__file__).parents[2]
 THRESHOLDS = (0.3, 0.6, 0.9)
@@ -45,7 +46,7 @@ def _write_params(folder: Path, **changes: Any) -> None:
         "engine": ENGINE,
         "propose_masks": {"device": "cpu", "workers": 1, "filters": FILTERS},
     }
-    (folder / "params.yaml").write_text(yaml.safe_dump({**params, **changes}), encoding="utf-8")
+    (folder / "params.yaml").write_text(yaml.safe_dump(whole_params({**params, **changes})), encoding="utf-8")
 
 
 @pytest.fixture

@@ -19,6 +19,7 @@ from refdiff.store.verify import verify_store
 from tests.diffusion.rows import ENGINE, MODEL, PAPER, SECTION, make_capture, make_section
 from tests.diffusion.test_extraction import TOKENS, content, write_inputs
 from tests.store.toy_project import stage_environment
+from tests.whole_params import whole_params
 
 pytestmark = pytest.mark.slow
 
@@ -34,7 +35,7 @@ def make_inputs(root: Path) -> SplitLayout:
         "extract_attention": {**SECTION, "store": STORE, "model": "model"},
         "engine": ENGINE,
     }
-    (root / "params.yaml").write_text(yaml.safe_dump(params))
+    (root / "params.yaml").write_text(yaml.safe_dump(whole_params(params)))
     return layout
 
 

@@ -1,6 +1,7 @@
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 
 import open_clip
 import pytest
@@ -76,10 +77,14 @@ def test_a_local_model_names_its_tokenizer() -> None:
     assert local.identity["tokenizer_sha256"] == CLIP.identity["tokenizer_sha256"]
 
 
+def _write_config(folder: Path, text: dict[str, Any]) -> None:
+    config = {"model_cfg": {"embed_dim": 8, "vision_cfg": {}, "text_cfg": text}}
+    (folder / "open_clip_config.json").write_text(json.dumps(config))
+
+
 def test_a_transformers_tokenizer_is_read_by_its_own_offsets(tmp_path: Path) -> None:
     shutil.copytree(SD / "tokenizer", tmp_path, dirs_exist_ok=True)
-    text = {"hf_tokenizer_name": "named/elsewhere", "context_length": 20}
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"text_cfg": text}}))
+    _write_config(tmp_path, {"hf_tokenizer_name": "named/elsewhere", "context_length": 20})
     tokens = ClipTokenizer(f"local-dir:{tmp_path}").tokenize("Red  Apple &amp; man")
     assert tokens.ranges == ((0, 3), (5, 10), (11, 12), (17, 20))
     assert (tokens.lead, tokens.room) == (1, 18)
@@ -88,13 +93,19 @@ def test_a_transformers_tokenizer_is_read_by_its_own_offsets(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        ("ViT-B-16-nonsense", r"open_clip does not know 'ViT-B-16-nonsense'; expected a name of"),
-        ("local-dir:/not/there", r"has no open_clip_config\.json; expected a folder"),
+        (
+            "ViT-B-16-nonsense",
+            r"embed_clip.model: ViT-B-16-nonsense: open_clip has no such model; expected one of its names",
+        ),
+        ("local-dir:/not/there", r"embed_clip.model: local-dir:/not/there: no such folder"),
         (
             "hf-hub:nobody/has-this",
-            r"'nobody/has-this' is not on this machine; .* run `hf download nobody/has-this`",
+            r"nor in the hub's cache .*`hf download nobody/has-this --include open_clip_config.json",
         ),
-        ("roberta-ViT-B-32", r"the tokenizer of 'roberta-ViT-B-32' cannot be read"),
+        (
+            "roberta-ViT-B-32",
+            r"the tokenizer of 'roberta-ViT-B-32' cannot be read .*`hf download roberta-base --include '\*.json'",
+        ),
     ],
 )
 def test_an_absent_model_is_refused(model: str, message: str) -> None:
@@ -103,8 +114,7 @@ def test_an_absent_model_is_refused(model: str, message: str) -> None:
 
 
 def test_a_tokenizer_that_reorders_its_text_is_refused(tmp_path: Path) -> None:
-    text = {"tokenizer_kwargs": {"reduction_mask": "shuffle"}}
-    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": {"text_cfg": text}}))
+    _write_config(tmp_path, {"tokenizer_kwargs": {"reduction_mask": "shuffle"}})
     with pytest.raises(ModelError, match="token positions are not known"):
         ClipTokenizer(f"local-dir:{tmp_path}")
 

@@ -17,6 +17,7 @@ from refdiff.parquet import read_provenance
 from refdiff.text.settings import ParserSettings
 from refdiff.text.tables import read_text
 from stages import parse_text
+from tests.whole_params import whole_params
 
 ROOT = Path(__file__).parents[2]
 SENTENCES = ["the dog on the left", "guy top r", "🐶", "a very " + "very " * 90 + "big dog"]
@@ -47,7 +48,7 @@ def make_project(folder: Path, sentences: list[str], settings: ParserSettings) -
         "embed_clip": {"model": section.pop("clip_model")},
         "parse_text": section,
     }
-    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    (folder / "params.yaml").write_text(yaml.safe_dump(whole_params(params)))
     return layout
 
 

@@ -61,10 +61,28 @@ def test_a_folder_without_tokenizer_is_refused(tmp_path: Path) -> None:
         UnetTokenizer(str(tmp_path))
 
 
-@pytest.mark.parametrize("model", ["nobody/has-this-model", "a/b/c", "models/not there"])
-def test_an_absent_model_is_refused_with_the_command_that_gets_it(model: str) -> None:
-    with pytest.raises(ModelError, match=r"^extract_attention\.model: .* cannot be read; .* run `hf download "):
-        UnetTokenizer(model)
+def test_an_absent_model_is_refused_with_the_command_that_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"`hf download nobody/it --revision fp16 --include .*tokenizer/\*"):
+        UnetTokenizer("nobody/it", "fp16")
+    with pytest.raises(ModelError, match=r"^model a/b/c: no such folder"):
+        UnetTokenizer("a/b/c")
+
+
+def test_a_hub_model_without_its_tokenizer_names_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    commit = "0" * 40
+    snapshot = tmp_path / "models--o--n" / "snapshots" / commit
+    (snapshot / "unet").mkdir(parents=True)
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(ModelError, match=r"has no tokenizer; .*`hf download o/n --revision 0+ --include"):
+        UnetTokenizer("o/n", commit)
+
+
+def test_a_home_folder_is_known_by_its_tilde(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(SD.parent))
+    assert UnetTokenizer(f"~/{SD.name}").tokenize("a dog").ranges
 
 
 def test_a_tokenizer_that_does_not_know_its_length_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Checks of the whole params.yaml and of the models that it names, before anything is computed."""
