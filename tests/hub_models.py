@@ -25,15 +25,21 @@ _COMMIT = "0123456789abcdef0123456789abcdef01234567"
 _BLOCK = 1 << 20
 
 
-def fill_hub(cache: Path, scratch: Path) -> None:
-    """Put every model that a preset names into an empty cache."""
+def fill_hub(cache: Path, scratch: Path, can_run: bool = True) -> None:
+    """Put every model that a preset names into an empty cache.
+
+    Args:
+        cache: The folder that HF_HUB_CACHE names.
+        scratch: An empty folder.
+        can_run: False leaves CLIP's weights a hole on the disk, which takes no time and no room.
+    """
     save_tiny_diffusion(scratch / "sd")
     add_to_hub(cache, SD, scratch / "sd")
     for name, kind in SAM.items():
         save_small_sam(kind, scratch / kind)
         _make_sure_of_its_masks(scratch / kind / "model.safetensors", {"sam": 0.95, "sam2": 4.0}[kind])
         add_to_hub(cache, name, scratch / kind)
-    save_random_clip(scratch / "clip")
+    save_random_clip(scratch / "clip", can_run)
     add_to_hub(cache, CLIP, scratch / "clip")
 
 
@@ -67,14 +73,15 @@ def save_tiny_diffusion(folder: Path) -> None:
         attention_head_dim=2,
         cross_attention_dim=width,
     ).save_pretrained(folder / "unet")
-    AutoencoderKL(
-        sample_size=512,
-        down_block_types=("DownEncoderBlock2D",) * 4,
-        up_block_types=("UpDecoderBlock2D",) * 4,
-        block_out_channels=(4, 4, 4, 4),
-        norm_num_groups=4,
-        layers_per_block=1,
-    ).save_pretrained(folder / "vae")
+    autoencoder: dict[str, Any] = {
+        "sample_size": 512,
+        "down_block_types": ("DownEncoderBlock2D",) * 4,
+        "up_block_types": ("UpDecoderBlock2D",) * 4,
+        "block_out_channels": (4, 4, 4, 4),
+        "norm_num_groups": 4,
+        "layers_per_block": 1,
+    }
+    AutoencoderKL(**autoencoder).save_pretrained(folder / "vae")
     shutil.copytree(DEMO_SD / "tokenizer", folder / "tokenizer")
     shutil.copytree(DEMO_SD / "scheduler", folder / "scheduler")
     shutil.copy(DEMO_SD / "model_index.json", folder)
@@ -96,17 +103,18 @@ def _make_sure_of_its_masks(path: Path, quality: float) -> None:
     save_file(weights, path, metadata={"format": "pt"})
 
 
-def save_random_clip(folder: Path) -> None:
+def save_random_clip(folder: Path, can_run: bool) -> None:
     """ViT-B/16 as open_clip's copy of OpenAI's model has it: the same numbers over and over, which is fast to write."""
     import open_clip
 
     folder.mkdir(parents=True)
     weights = open_clip.create_model(CLIP_NAME, pretrained=None, device="meta").state_dict()
     (folder / "open_clip_config.json").write_text(json.dumps({"model_cfg": open_clip.get_model_config(CLIP_NAME)}))
-    _write_weights(folder / "open_clip_model.safetensors", {name: tuple(each.shape) for name, each in weights.items()})
+    shapes = {name: tuple(each.shape) for name, each in weights.items()}
+    _write_weights(folder / "open_clip_model.safetensors", shapes, can_run)
 
 
-def _write_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
+def _write_weights(path: Path, shapes: Mapping[str, tuple[int, ...]], can_run: bool) -> None:
     header: dict[str, Any] = {}
     end = 0
     for name, shape in shapes.items():
@@ -118,5 +126,6 @@ def _write_weights(path: Path, shapes: Mapping[str, tuple[int, ...]]) -> None:
     block = numbers.to(torch.bfloat16).view(torch.int16).numpy().tobytes()
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
-        for start in range(0, end, _BLOCK):
+        for start in range(0, end if can_run else 0, _BLOCK):
             file.write(block[: end - start])
+        file.truncate(8 + len(text) + end)
