@@ -94,7 +94,15 @@ def decode_photo(data: bytes, where: str, max_pixels: int) -> tuple[NDArray[np.u
     Raises:
         ImageError: The bytes are not a whole photo of a known format, or it has too many pixels.
     """
-    image = load_image(data, where, max_pixels, PHOTO_FORMATS)
+    return convert_image(load_image(data, where, max_pixels, PHOTO_FORMATS), where)
+
+
+def convert_image(image: Image.Image, where: str) -> tuple[NDArray[np.uint8], PhotoFrame]:
+    """An image that Pillow opened, as `decode_photo` gives it; its EXIF orientation is applied where it still has one.
+
+    Raises:
+        ImageError: Its pixels cannot become RGB.
+    """
     orientation = read_orientation(image)
     stored = _to_rgb(image, where)
     rgb = np.ascontiguousarray(orient(stored, orientation))

@@ -1,18 +1,21 @@
 """One photo, any number of sentences, any method row: in memory, by the functions that the stages use."""
 
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from refdiff.attention.maps import CrossMaps
 from refdiff.clip.ramps import variant_of
 from refdiff.clip.settings import ClipSettings
 from refdiff.diffusion.settings import ExtractionSettings
-from refdiff.errors import ImageError
+from refdiff.errors import ImageError, ParameterError, TextError
 from refdiff.fusion.photo import Choice, choose_mask
 from refdiff.fusion.scores import ClipViews, Scores
 from refdiff.geometry import square_frame
@@ -20,7 +23,8 @@ from refdiff.heat.heat_map import heat_map
 from refdiff.heat.readout import head_rule, token_positions
 from refdiff.masks.rle import decode_mask
 from refdiff.params import Section, read_params
-from refdiff.photo import read_photo
+from refdiff.paths import expand
+from refdiff.photo import convert_image, read_photo
 from refdiff.presets.table import PRESETS
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import ThresholdSettings
@@ -40,6 +44,8 @@ PHOTO_ID = "photo"
 Heats = dict[str, list[NDArray[np.float32]]]
 T = TypeVar("T")
 SectionT = TypeVar("SectionT", bound=Section)
+PhotoLike = os.PathLike[str] | str | Image.Image | NDArray[np.uint8]
+"""A file, a Pillow image (its EXIF orientation is applied), or RGB uint8 `[H W 3]`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,11 +87,15 @@ class Segmentation:
 class Segmenter:
     """Finds what sentences mean on photos; each model is loaded once, when a method first needs it.
 
+    Several threads may use one segmenter: they take turns with its models, and results are those of one thread.
+
     Attributes:
         method: The method that is used where none is named.
     """
 
-    def __init__(self, params: Path | dict[str, Any] | None = None, method: str = DEFAULT_METHOD) -> None:
+    def __init__(
+        self, params: os.PathLike[str] | str | dict[str, Any] | None = None, method: str = DEFAULT_METHOD
+    ) -> None:
         """Read the parameters; nothing is loaded yet.
 
         Args:
@@ -101,6 +111,7 @@ class Segmenter:
         self._recipes: dict[str, Recipe] = {}
         self._get_recipe(method)
         self._loaded: dict[tuple[str, str], Any] = {}
+        self._turn = Lock()
 
     @property
     def loaded(self) -> tuple[str, ...]:
@@ -109,16 +120,16 @@ class Segmenter:
 
     def segment(
         self,
-        photo: Path | str | NDArray[np.uint8],
-        sentences: Sequence[str],
+        photo: PhotoLike,
+        sentences: str | Iterable[str],
         method: str | None = None,
         photo_id: str = PHOTO_ID,
     ) -> list[Segmentation]:
         """The masks that sentences mean.
 
         Args:
-            photo: A file, or RGB uint8 `[H W 3]`.
-            sentences: Any number of them.
+            photo: A file, a Pillow image, or RGB uint8 `[H W 3]`.
+            sentences: Any number of them; a string is one.
             method: A row of `methods`; the segmenter's own when None.
             photo_id: Seeds the noise; with a dataset's image id the result is the pipeline's.
 
@@ -127,12 +138,17 @@ class Segmenter:
 
         Raises:
             ParameterError: There is no such method, or its parameters do not fit.
-            ImageError: The photo cannot be read.
-            TextError: A sentence is blank.
+            ImageError: The photo is none of these, or cannot be read.
+            TextError: A sentence is blank, or is no string.
             ModelError: A model is not on this machine, or cannot be loaded.
         """
-        recipe = self._get_recipe(self.method if method is None else method)
-        rgb = _as_photo(photo)
+        rgb, words = _as_photo(photo), _as_sentences(sentences)
+        with self._turn:
+            return self._segment(self._get_recipe(self.method if method is None else method), rgb, words, photo_id)
+
+    def _segment(
+        self, recipe: Recipe, rgb: NDArray[np.uint8], sentences: Sequence[str], photo_id: str
+    ) -> list[Segmentation]:
         names = [f"sentence {place}" for place in range(1, len(sentences) + 1)]
         parsed = list(self._load("parser", recipe.text, _open_parser).parse_all(sentences, names))
         if not parsed:
@@ -223,20 +239,40 @@ class Segmenter:
         ]
 
 
-def _load_params(params: Path | dict[str, Any] | None) -> dict[str, Any]:
+def _load_params(params: os.PathLike[str] | str | dict[str, Any] | None) -> dict[str, Any]:
     if isinstance(params, dict):
         return params
     if params is None:
         return PRESETS["demo"].read()
-    return locate_models(read_params(params), params.resolve().parent)
+    if not isinstance(params, os.PathLike | str):
+        raise ParameterError(f"params: expected a file's path or a mapping of sections, got {type(params).__name__}")
+    path = expand(Path(params))
+    return locate_models(read_params(path), path.resolve().parent)
 
 
-def _as_photo(photo: Path | str | NDArray[np.uint8]) -> NDArray[np.uint8]:
-    if isinstance(photo, Path | str):
-        return read_photo(Path(photo))
+def _as_photo(photo: PhotoLike) -> NDArray[np.uint8]:
+    if isinstance(photo, os.PathLike | str):
+        return read_photo(expand(Path(photo)))
+    if isinstance(photo, Image.Image):
+        photo = convert_image(photo, "photo")[0]
+    expected = "a file's path, a Pillow image or RGB uint8 [height width 3]"
+    if not isinstance(photo, np.ndarray):
+        raise ImageError(f"photo: expected {expected}, got {type(photo).__name__}; decode or convert it first")
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or photo.size == 0:
-        raise ImageError(f"photo: expected RGB uint8 [height width 3], got {photo.dtype} {list(photo.shape)}")
+        raise ImageError(f"photo: expected {expected}, got {photo.dtype} {list(photo.shape)}; convert it first")
     return photo
+
+
+def _as_sentences(sentences: str | Iterable[str]) -> list[str]:
+    if isinstance(sentences, str):
+        return [sentences]
+    if not isinstance(sentences, Iterable):
+        raise TextError(f"sentences: expected a string or strings, got {type(sentences).__name__}; give words")
+    found = list(sentences)
+    for place, sentence in enumerate(found, 1):
+        if not isinstance(sentence, str):
+            raise TextError(f"sentence {place}: expected a string, got {type(sentence).__name__}; give words")
+    return found
 
 
 def _describe(

@@ -1,4 +1,5 @@
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,43 @@ def test_a_file_is_its_pixels(segmenter: Segmenter, tmp_path: Path) -> None:
     assert of_file.scores == of_pixels.scores
 
 
+def test_a_pillow_image_is_read_as_its_file_is(segmenter: Segmenter, tmp_path: Path) -> None:
+    path = tmp_path / "turned.png"
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(scene_photo()).convert("RGBA").save(path, exif=exif)
+    with Image.open(path) as image:
+        of_image = segmenter.segment(image, scene_sentences(), "ds")
+    of_file = segmenter.segment(str(path), scene_sentences(), "ds")
+    height, width = scene_photo().shape[:2]
+    assert of_image[0].mask.shape == (width, height)
+    for one, other in zip(of_image, of_file, strict=True):
+        assert np.array_equal(one.mask, other.mask)
+        assert one.scores == other.scores
+
+
+def test_a_string_is_one_sentence(segmenter: Segmenter) -> None:
+    sentence = scene_sentences()[0]
+    (alone,) = segmenter.segment(scene_photo(), sentence, "ds")
+    (listed,) = segmenter.segment(scene_photo(), (each for each in [sentence]), "ds")
+    assert alone.sentence == listed.sentence == sentence
+    assert alone.scores == listed.scores
+
+
+def test_threads_take_turns() -> None:
+    tasks = [(seed, method) for seed in (0, 4) for method in ("ref-diff", "ds")]
+    alone, shared = Segmenter(), Segmenter()
+
+    def work(segmenter: Segmenter, seed: int, method: str) -> list[tuple[bytes, dict[str, float]]]:
+        found = segmenter.segment(scene_photo(seed), scene_sentences(seed), method)
+        return [(each.mask.tobytes(), each.scores) for each in found]
+
+    expected = [work(alone, *task) for task in tasks]
+    with ThreadPoolExecutor(2) as pool:
+        assert list(pool.map(lambda task: work(shared, *task), tasks)) == expected
+    assert sorted(shared.loaded) == sorted(alone.loaded)
+
+
 def test_a_photo_with_nothing_to_choose_gives_an_empty_mask(segmenter: Segmenter) -> None:
     found = segmenter.segment(np.zeros((1, 1, 3), np.uint8), ["the red circle"])[0]
     assert found.choice.index == -1
@@ -97,7 +135,7 @@ def test_odd_sentences(segmenter: Segmenter, caplog: pytest.LogCaptureFixture) -
 def test_what_cannot_be_used_is_refused(segmenter: Segmenter, tmp_path: Path) -> None:
     with pytest.raises(TextError, match="sentence 2: the sentence is blank"):
         segmenter.segment(scene_photo(), ["a", " \t"])
-    with pytest.raises(ImageError, match="photo: expected RGB uint8"):
+    with pytest.raises(ImageError, match="photo: expected a file's path, a Pillow image or RGB uint8"):
         segmenter.segment(np.zeros((4, 4), np.uint8), ["a"])
     with pytest.raises(ImageError, match="image is not there"):
         segmenter.segment(tmp_path / "no.png", ["a"])
@@ -105,8 +143,37 @@ def test_what_cannot_be_used_is_refused(segmenter: Segmenter, tmp_path: Path) ->
         segmenter.segment(scene_photo(), ["a"], "sam")
     with pytest.raises(ParameterError, match="methods: no entry 'sam'"):
         Segmenter(method="sam")
-    with pytest.raises(ParameterError, match=r"none\.yaml: cannot be read"):
-        Segmenter(tmp_path / "none.yaml")
+    for params in (tmp_path / "none.yaml", str(tmp_path / "none.yaml")):
+        with pytest.raises(ParameterError, match=r"none\.yaml: cannot be read"):
+            Segmenter(params)
+
+
+@pytest.mark.parametrize("photo", [b"bytes", None, 7, [[0, 0, 0]]], ids=lambda photo: type(photo).__name__)
+def test_what_is_no_photo_is_refused_by_its_kind(segmenter: Segmenter, photo: Any) -> None:
+    expected = rf"^photo: expected a file's path, a Pillow image or RGB uint8 .*, got {type(photo).__name__}; "
+    with pytest.raises(ImageError, match=expected):
+        segmenter.segment(photo, ["a"])
+
+
+@pytest.mark.parametrize(
+    ("sentences", "message"),
+    [
+        (["a", None], "sentence 2: expected a string, got NoneType"),
+        ([b"a"], "sentence 1: expected a string, got bytes"),
+        (b"a", "sentence 1: expected a string, got int"),
+        (None, "sentences: expected a string or strings, got NoneType"),
+        ([["a"]], "sentence 1: expected a string, got list"),
+    ],
+    ids=repr,
+)
+def test_what_is_no_sentence_is_refused_by_its_kind(segmenter: Segmenter, sentences: Any, message: str) -> None:
+    with pytest.raises(TextError, match=f"^{message}"):
+        segmenter.segment(scene_photo(), sentences)
+
+
+def test_parameters_of_another_kind_are_refused() -> None:
+    with pytest.raises(ParameterError, match=r"^params: expected a file's path or a mapping of sections, got list$"):
+        Segmenter([])  # pyright: ignore[reportArgumentType]
 
 
 def test_only_the_models_that_a_method_needs_are_loaded() -> None:

@@ -19,12 +19,25 @@ ZSTD_LEVEL = -5
 # A chunk of zeros is written like any other: a missing file always means a missing shard.
 _CONFIG: Any = {"write_empty_chunks": True}
 
+DIMENSIONS = {
+    "text": ("text_row", "channel"),
+    "sentence_row": ("expression",),
+    "root_row": ("expression",),
+    "subject_row": ("expression",),
+    "proposals": ("photo",),
+    "local": ("local_row", "channel"),
+    "global": ("global_row", "channel"),
+    "local_start": ("photo", "local_variant"),
+    "global_start": ("photo", "global_variant"),
+}
+"""Of each array, names of its axes, by which xarray opens a store."""
+
 
 def create_array(folder: Path, shape: tuple[int, ...], rows_per_file: int, dtype: str) -> None:
     """Write an array's metadata; chunks that are there stay.
 
     Args:
-        folder: The array.
+        folder: The array, one of `DIMENSIONS`.
         shape: Its shape.
         rows_per_file: Rows of a chunk; the other axes are whole.
         dtype: Its type.
@@ -37,6 +50,7 @@ def create_array(folder: Path, shape: tuple[int, ...], rows_per_file: int, dtype
         dtype=dtype,
         compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
         fill_value=0,
+        dimension_names=DIMENSIONS[folder.name],
         zarr_format=3,
         config=_CONFIG,
     )

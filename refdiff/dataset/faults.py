@@ -27,9 +27,12 @@ RemarkKind = Literal[
     "broken_part",
     "empty_part",
     "beyond_photo",
+    "other_box",
+    "inside_out",
     "frame",
     "crowd",
     "colour_profile",
+    "frames",
 ]
 # Takes a remark on a mask while it is drawn.
 Remark = Callable[[RemarkKind, str], None]

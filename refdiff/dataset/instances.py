@@ -68,7 +68,14 @@ class Instances:
             )
         if "segmentation" not in record:
             raise DatasetError(f"{where}: has no 'segmentation'; expected polygons or a run-length code; add it")
-        return MaskRecord(where, record["segmentation"])
+        return MaskRecord(where, record["segmentation"], _read_box(record.get("bbox")))
+
+
+def _read_box(box: object) -> tuple[float, float, float, float] | None:
+    """A box that can be compared with a mask's; no mask is made from it, so that one without is in order."""
+    if not isinstance(box, list) or not all(type(side) in (int, float) and abs(side) < 1e9 for side in box):
+        return None
+    return None if len(box) != 4 else (box[0], box[1], box[2], box[3])
 
 
 def read_instances(path: Path, faults: FaultLog) -> Instances:

@@ -10,9 +10,8 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import track
 
-from refdiff.dataset.colour_profile import foreign_profile
-from refdiff.dataset.faults import FaultLog
-from refdiff.dataset.fields import show
+from refdiff.dataset.faults import FaultLog, RemarkKind
+from refdiff.dataset.photo_remarks import remark_on_photo
 from refdiff.dataset.records import PhotoRecord
 from refdiff.errors import ImageError
 from refdiff.photo import PhotoFrame, decode_photo, read_bytes
@@ -27,12 +26,12 @@ class PhotoCheck:
     Attributes:
         frame: Its frames.
         sha256: Digest of its file.
-        profile: What its colour profile calls itself, where colours differ from sRGB by it; empty otherwise.
+        remarks: Kinds and texts of what a person should know of it.
     """
 
     frame: PhotoFrame
     sha256: str
-    profile: str
+    remarks: tuple[tuple[RemarkKind, str], ...]
 
 
 def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLog) -> dict[str, PhotoCheck]:
@@ -49,12 +48,8 @@ def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLo
                 faults.add("image", str(result))
             else:
                 checked[record.image_id] = result
-                if result.profile:
-                    faults.remark(
-                        "colour_profile",
-                        f"{record.where}: photo has the colour profile {show(result.profile)}, which is ignored: its "
-                        "colours are not those that viewers show",
-                    )
+                for kind, text in result.remarks:
+                    faults.remark(kind, f"{record.where}: {text}")
     return checked
 
 
@@ -64,4 +59,4 @@ def _check_photo(record: PhotoRecord, max_pixels: int) -> PhotoCheck | ImageErro
         _, frame = decode_photo(data, record.where, max_pixels)
     except ImageError as error:
         return error
-    return PhotoCheck(frame, hashlib.sha256(data).hexdigest(), foreign_profile(data))
+    return PhotoCheck(frame, hashlib.sha256(data).hexdigest(), tuple(remark_on_photo(data)))

@@ -3,7 +3,6 @@
 import hashlib
 import itertools
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +19,7 @@ from refdiff.dataset.settings import Format, PrepareDatasetSettings, SplitRow
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets
 from refdiff.dataset.truths import Truth, draw_truth
 from refdiff.errors import DatasetError, ImageError
+from refdiff.paths import expand
 from refdiff.provenance import describe_run
 
 READERS: Mapping[Format, Callable[[SplitRow, PrepareDatasetSettings, FaultLog], DatasetRecords]] = {
@@ -46,7 +46,7 @@ def prepare_dataset(name: str, row: SplitRow, settings: PrepareDatasetSettings) 
     records = READERS[row.format](row, settings, faults)
     used = {ref.image_id for ref in records.refs}
     photos = {image_id: photo for image_id, photo in records.photos.items() if image_id in used}
-    check_photo_folder(Path(row.images), photos.values(), f"splits.{name}.images")
+    check_photo_folder(expand(row.images), photos.values(), f"splits.{name}.images")
     checks = check_photos(photos.values(), settings.max_pixels, faults)
     stored = _choose_frames(photos, checks, settings, faults)
     drawn = (draw_truth(ref, photos, checks, stored, settings, faults) for ref in records.refs)

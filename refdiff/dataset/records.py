@@ -29,10 +29,12 @@ class MaskRecord:
     Attributes:
         where: What messages call it.
         segmentation: Polygons, run-length code(s) as plain containers, or the path of a mask image.
+        box_xywh: The annotation's own box in the annotated frame, left, top, width and height; None without one.
     """
 
     where: str
     segmentation: object
+    box_xywh: tuple[float, float, float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.fields import show
 from refdiff.dataset.frames import check_polygon_frame, is_frame_unknown, is_stored_frame
 from refdiff.dataset.mask_image import read_mask_image
 from refdiff.dataset.photos import PhotoCheck
@@ -18,6 +19,9 @@ from refdiff.dataset.settings import FrameRule, PrepareDatasetSettings
 from refdiff.errors import ImageError, MaskError
 from refdiff.masks.rle import encode_mask
 from refdiff.photo import PhotoFrame, orient
+
+# Boxes of the same object are nearly equal; those of other units or axes hardly meet.
+_LEAST_BOX_IOU = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +84,11 @@ def _draw_mask(
         size = (mask.shape[0], mask.shape[1])
         turned = is_stored_frame(frame, size, rule, str(segmentation))
         _remark_on_frame(photo, frame, size, rule, faults)
+        if all(edge.all() for edge in (mask[0], mask[-1], mask[:, 0], mask[:, -1])):
+            faults.remark(
+                "inside_out",
+                f"{record.where}: {segmentation}: mask image has all of the photo's border; expected 0 outside",
+            )
         return orient(mask, frame.orientation) if turned else mask
     size = declared_size(segmentation)
     if size is not None and not stored:
@@ -93,7 +102,29 @@ def _draw_mask(
         faults.remark(kind, f"{record.where}: {message}")
 
     mask = draw_segmentation(segmentation, height, width, settings.overlapping_polygons, remark)
+    _remark_on_box(record, mask, faults)
     return orient(mask, frame.orientation) if stored else mask
+
+
+def _remark_on_box(record: MaskRecord, mask: NDArray[np.bool_], faults: FaultLog) -> None:
+    """Compare a mask with the annotation's own box: x and y exchanged, rows for columns, or other units show here."""
+    if record.box_xywh is None or not mask.any():
+        return
+    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    drawn = np.array([columns[0], rows[0], columns[-1] + 1, rows[-1] + 1], np.float64)
+    left, top, width, height = record.box_xywh
+    said = np.array([left, top, left + width, top + height])
+    # A pixel around each: small objects differ by rounding.
+    a, b = (box + np.array([-1, -1, 1, 1]) for box in (drawn, said))
+    shared = np.prod(np.maximum(np.minimum(a[2:], b[2:]) - np.maximum(a[:2], b[:2]), 0))
+    union = np.prod(a[2:] - a[:2]) + np.prod(b[2:] - b[:2]) - shared
+    if shared < _LEAST_BOX_IOU * union:
+        shown = ", ".join(f"{side:g}" for side in (*drawn[:2], *(drawn[2:] - drawn[:2])))
+        faults.remark(
+            "other_box",
+            f"{record.where}: the mask's box is [{shown}], its bbox is {show(list(record.box_xywh))} (left, top, "
+            "width, height); the mask is taken",
+        )
 
 
 def _remark_on_frame(

@@ -3,14 +3,17 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from refdiff.command import EXIT_REFUSED
-from refdiff.doctor.findings import Finding, Section, format_sections, missing
-from refdiff.errors import RefdiffError
+from refdiff.doctor.findings import Finding, Section, format_bytes, format_sections
 from refdiff.params import PARAMS_FILE, read_params
 from refdiff.presets.table import PRESETS
 from refdiff.recipe import locate_models
+
+if TYPE_CHECKING:
+    from refdiff.checking.sections import Project
+    from refdiff.text.settings import ParseTextSettings
 
 
 def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -36,13 +39,14 @@ def _examine(arguments: argparse.Namespace) -> None:
     """
     sections = examine(arguments.params, arguments.preset)
     print(format_sections(sections))
-    count = sum(finding.state == "MISSING" for section in sections for finding in section.findings)
-    if count:
-        commands = sum(len(finding.run) for section in sections for finding in section.findings)
-        how = f"; the {commands} commands above bring it" if commands else ""
-        print(f"\n{count} things are missing{how}" if count > 1 else f"\n1 thing is missing{how}")
-        sys.exit(EXIT_REFUSED)
-    print("\nall is there")
+    absent = [finding for section in sections for finding in section.findings if finding.state == "MISSING"]
+    if not absent:
+        print("\nall is there")
+        return
+    size = sum(finding.download for finding in absent)
+    how = "; see the lines that begin with $" if any(finding.run for finding in absent) else ""
+    print(f"\nmissing or wrong: {len(absent)}{how}{f' ({format_bytes(size)} to download)' if size else ''}")
+    sys.exit(EXIT_REFUSED)
 
 
 def examine(path: Path, preset: str | None) -> list[Section]:
@@ -55,36 +59,33 @@ def examine(path: Path, preset: str | None) -> list[Section]:
     Raises:
         ParameterError: The parameters are no YAML mapping.
     """
+    from refdiff.checking.project import list_problems
     from refdiff.doctor.cost import estimate
     from refdiff.doctor.datasets import ONE_PHOTO, check_datasets
     from refdiff.doctor.machine import check_machine, check_packages
     from refdiff.doctor.models import check_models, name_models
 
     params = locate_models(read_params(path), path.resolve().parent) if preset is None else PRESETS[preset].read()
-    models = list(name_models(params))
+    project, problems = list_problems(params)
+    models = list(name_models(project))
     found, weights = check_models(models)
+    parsing: ParseTextSettings | None = project.sections.get("parse_text")
     sections = [
-        _check_parameters(params, str(path) if preset is None else f"preset {preset}"),
+        _describe_parameters(project, problems, str(path) if preset is None else f"preset {preset}"),
         check_machine(),
-        check_packages((params.get("parse_text") or {}).get("spacy_model")),
+        check_packages(None if parsing is None else parsing.spacy_model),
         found,
     ]
     sizes = ONE_PHOTO
     if preset is None:
-        datasets, sizes = check_datasets(params)
+        datasets, sizes = check_datasets(project)
         sections.append(datasets)
-    return [*sections, estimate(params, sizes, models, weights)]
+    return [*sections, estimate(project, sizes, models, weights)]
 
 
-def _check_parameters(params: dict[str, Any], name: str) -> Section:
+def _describe_parameters(project: "Project", problems: list[str], name: str) -> Section:
     """All sections and how rows go together."""
-    from refdiff.checking.project import check_project
-
-    try:
-        check_project(params)
-    except RefdiffError as error:
-        return Section("parameters", (missing(error),))
-    counts = ", ".join(
-        f"{len(params.get(table) or {})} {table}" for table in ("splits", "captures", "sources", "methods")
-    )
-    return Section("parameters", (Finding("ok", f"{name}: {counts}"),))
+    tables = ("splits", "captures", "sources", "methods")
+    rows = "; ".join(f"{table} {', '.join(project.names.get(table, ()))}" for table in tables)
+    faults = tuple(Finding("MISSING", problem) for problem in problems)
+    return Section("parameters", faults or (Finding("ok", f"{name}: {rows}"),))

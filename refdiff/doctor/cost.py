@@ -2,12 +2,11 @@
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
 
+from refdiff.checking.sections import Project
 from refdiff.clip.settings import ClipSettings
 from refdiff.device import check_precision, choose_device
-from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
+from refdiff.diffusion.settings import ExtractAttentionSettings
 from refdiff.doctor import operations
 from refdiff.doctor.datasets import SplitSize
 from refdiff.doctor.findings import Finding, Section, format_bytes
@@ -15,45 +14,22 @@ from refdiff.doctor.machine import count_cores, free_disk
 from refdiff.doctor.models import NamedModel
 from refdiff.errors import RefdiffError
 from refdiff.layout import ARTIFACTS
-from refdiff.params import parse_section
-from refdiff.proposals.settings import HEAT_SOURCES, PHOTO_SOURCES, RegionsSettings, SamSettings
+from refdiff.proposals.settings import RegionsSettings
 
 _SHARE_OF_PEAK = 0.5
 _PEAK_SIDE = {"cpu": 1024, "cuda": 8192}
+_MINIATURE = 50e6  # weights; what was counted of real architectures says nothing of these
 _REGIONS_S = 0.2  # of one core, a photo
 _COPIES = 2  # artifacts, with which work folders share their files, and DVC's cache
 
 
-@dataclass(frozen=True, slots=True)
-class _Rows:
-    """What a run computes, read from the parameters."""
-
-    captures: list[CaptureSettings]
-    sources: dict[str, Any]
-    heat_masks: int
-    clip: ClipSettings
-    keep_latents: bool
-
-    @classmethod
-    def read(cls, params: Mapping[str, Any]) -> "_Rows":
-        tables = {name: params.get(name) or {} for name in ("captures", "sources", "heat_sources")}
-        heat = [HEAT_SOURCES.parse(row, name) for name, row in tables["heat_sources"].items()]
-        return cls(
-            [parse_section(CaptureSettings, row, name) for name, row in tables["captures"].items()],
-            {name: PHOTO_SOURCES.parse(row, name) for name, row in tables["sources"].items()},
-            sum(len(row.thresholds) for row in heat),
-            parse_section(ClipSettings, params.get("embed_clip"), "embed_clip"),
-            parse_section(ExtractAttentionSettings, params.get("extract_attention"), "").keep_latents,
-        )
-
-
 def estimate(
-    params: Mapping[str, Any], sizes: Mapping[str, SplitSize], models: list[NamedModel], weights: Mapping[str, float]
+    project: Project, sizes: Mapping[str, SplitSize], models: list[NamedModel], weights: Mapping[str, float]
 ) -> Section:
     """A line for each split: hours of the stages that cost, and bytes.
 
     Args:
-        params: Content of params.yaml.
+        project: What fits of params.yaml.
         sizes: Of the splits.
         models: Those that the parameters name.
         weights: Their numbers of weights, by parameter; those that are not known are left out.
@@ -61,26 +37,34 @@ def estimate(
     title = "to expect"
     if not sizes:
         return Section(title, (Finding("note", "the size of no split is known yet: fetch the annotations first"),))
+    if models and sum(weights.values()) < _MINIATURE and len(weights) == len(models):
+        return Section(
+            title,
+            (
+                Finding(
+                    "ok",
+                    "the models are miniatures: minutes",
+                ),
+            ),
+        )
     try:
-        rows = _Rows.read(params)
-        rates = {model.where: _rate(model) for model in models}
+        speeds = {(model.device, model.dtype): _speed(model) for model in models}
     except RefdiffError as error:
-        return Section(title, (Finding("note", f"cannot be told: {error}"),))
+        return Section(title, (Finding("MISSING", str(error)),))
+    rates = {model.where: _SHARE_OF_PEAK * speeds[model.device, model.dtype] for model in models}
     lines = [_HEADER]
     total = [0.0] * 4
     for name, size in sizes.items():
-        figures = [*_seconds(rows, size, weights, rates), _bytes(rows, size)]
+        figures = [*_seconds(project, size, weights, rates), _bytes(project, size)]
         total = [one + other for one, other in zip(total, figures, strict=True)]
         lines.append(_line(name, size, figures))
     if len(sizes) > 1:
         lines.append(_line("together", SplitSize(0, 0, 0.0, True), total))
-    speeds = sorted(
-        {f"{rate / 1e12:.2g} TFLOP/s in {model.dtype}" for model in models for rate in [rates[model.where]]}
-    )
+    measured = {f"{speed / 1e12:.2g} TFLOP/s in {dtype}" for (_, dtype), speed in speeds.items()}
     text = (
         f"operations of the real architectures at half of the speed of a matrix product, measured now: "
-        f"{', '.join(speeds)}. {operations.CANDIDATES} masks a photo are assumed. The hours are right to a factor of "
-        "two or three, the bytes to one and a half"
+        f"{', '.join(sorted(measured))}. {operations.CANDIDATES} masks a photo are assumed. Hours are right to a "
+        "factor of two or three, bytes to one and a half"
     )
     unknown = [model.name for model in models if model.where not in weights]
     if unknown:
@@ -109,35 +93,43 @@ def _format_time(seconds: float) -> str:
 
 
 def _seconds(
-    rows: _Rows, size: SplitSize, weights: Mapping[str, float], rates: Mapping[str, float]
+    project: Project, size: SplitSize, weights: Mapping[str, float], rates: Mapping[str, float]
 ) -> tuple[float, float, float]:
     """Of extract_attention, propose_masks and embed_clip."""
-    sd, clip = "extract_attention.model", "embed_clip.model"
-    attention = sum(operations.attention_operations(each, size, weights.get(sd, 0.0)) for each in rows.captures)
-    masks = embedding = 0.0
-    for name, source in rows.sources.items():
+    where = "extract_attention.model"
+    attention = masks = embedding = 0.0
+    for capture in project.rows["captures"].values() if where in weights else ():
+        attention += operations.attention_operations(capture, size, weights[where]) / rates[where]
+    clip: ClipSettings | None = project.sections.get("embed_clip")
+    for name, source in project.rows["sources"].items():
         where = f"sources.{name}.model"
-        if isinstance(source, SamSettings) and where in weights:
+        if where in weights:
             masks += operations.mask_operations(source, size, weights[where]) / rates[where]
         elif isinstance(source, RegionsSettings):
             masks += size.photos * _REGIONS_S
-        network = operations.clip_operations(rows.clip, size, weights.get(clip, 0.0)) / rates[clip]
-        embedding += network + operations.crop_seconds(rows.clip, size) / count_cores()
-    return attention / rates.get(sd, 1.0), masks, embedding
+        where = "embed_clip.model"
+        if clip is not None and where in weights:
+            embedding += operations.clip_operations(clip, size, weights[where]) / rates[where]
+            embedding += operations.crop_seconds(clip, size) / count_cores()
+    return attention, masks, embedding
 
 
-def _bytes(rows: _Rows, size: SplitSize) -> float:
-    latents = {(each.canvas_px, each.sample_posterior): each for each in rows.captures if rows.keep_latents}
-    return (
-        sum(operations.attention_bytes(each, size) for each in rows.captures)
-        + sum(operations.latent_bytes(each, size) for each in latents.values())
-        + len(rows.sources) * operations.clip_bytes(rows.clip, size)
-        + operations.mask_bytes(size, rows.heat_masks)
-    )
+def _bytes(project: Project, size: SplitSize) -> float:
+    captures, sources = project.rows["captures"].values(), project.rows["sources"]
+    total = sum(operations.attention_bytes(each, size) for each in captures)
+    extraction: ExtractAttentionSettings | None = project.sections.get("extract_attention")
+    if extraction is not None and extraction.keep_latents:
+        latents = {(each.canvas_px, each.sample_posterior): each for each in captures}
+        total += sum(operations.latent_bytes(each, size) for each in latents.values())
+    clip: ClipSettings | None = project.sections.get("embed_clip")
+    if clip is not None:
+        total += len(sources) * operations.clip_bytes(clip, size)
+    heat_masks = sum(len(each.thresholds) for each in project.rows["heat_sources"].values())
+    return total + operations.mask_bytes(size, heat_masks)
 
 
-def _rate(model: NamedModel) -> float:
-    """Operations a second that a network is expected to reach.
+def _speed(model: NamedModel) -> float:
+    """Operations a second of a large matrix product, where and as a network is to run.
 
     Raises:
         RefdiffError: There is no such device, or it does not compute in this precision.
@@ -153,4 +145,4 @@ def _rate(model: NamedModel) -> float:
         started = time.perf_counter()
         float((one @ one)[0, 0])  # waits for the accelerator
         best = min(best, time.perf_counter() - started)
-    return _SHARE_OF_PEAK * 2 * side**3 / best
+    return 2 * side**3 / best

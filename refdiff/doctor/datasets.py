@@ -1,24 +1,26 @@
 """The datasets of params.yaml: their files, their counts against the published ones, and their photos."""
 
 from collections import defaultdict
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
+from refdiff.checking.sections import Project
 from refdiff.dataset.benchmarks import Benchmark, find_benchmark
 from refdiff.dataset.faults import FaultLog
 from refdiff.dataset.prepare import READERS
 from refdiff.dataset.records import DatasetRecords
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
-from refdiff.doctor.findings import Finding, Section, missing
+from refdiff.demo.settings import DrawSettings
+from refdiff.doctor.findings import Finding, Section
 from refdiff.errors import RefdiffError
-from refdiff.params import parse_section
+from refdiff.paths import expand
 
 _ARCHIVE = "https://web.archive.org/web/{stamp}/https://bvisionweb1.cs.unc.edu/licheng/referit/data/{name}.zip"
 _STAMPS = {"refcoco": "20220413011718", "refcoco+": "20220413011656", "refcocog": "20220413012904"}
 _PHOTOS = "http://images.cocodataset.org/zips/train2014.zip"
+_PHOTOS_BYTES = 13.5e9
 _GREFCOCO = "https://github.com/henghuiding/gRefCOCO"
+_DRAWN_TOKENS = 7
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,41 +40,36 @@ class SplitSize:
     counted: bool
 
 
-ONE_PHOTO = {"one photo, one sentence": SplitSize(1, 1, 4, counted=True)}
+ONE_PHOTO = {"one photo, all methods": SplitSize(1, 1, 4, counted=True)}
 """What `refdiff segment` is asked for."""
 
 
-def check_datasets(params: Mapping[str, Any]) -> tuple[Section, dict[str, SplitSize]]:
+def check_datasets(project: Project) -> tuple[Section, dict[str, SplitSize]]:
     """Every split; and the sizes of those that are here or published."""
     findings: list[Finding] = []
     sizes: dict[str, SplitSize] = {}
-    drawn = (params.get("draw_scenes") or {}).get("folder")
-    for name, content in (params.get("splits") or {}).items():
-        try:
-            row = parse_section(SplitRow, content, f"splits.{name}")
-            settings = parse_section(PrepareDatasetSettings, params.get("prepare_dataset"), "prepare_dataset")
-        except RefdiffError:
-            continue  # section `parameters` has it
-        if row.folder == drawn and not Path(row.folder).exists():
+    drawn: DrawSettings | None = project.sections.get("draw_scenes")
+    settings: PrepareDatasetSettings | None = project.sections.get("prepare_dataset")
+    for name, row in project.rows["splits"].items() if settings is not None else ():
+        if drawn is not None and row.folder == drawn.folder and not expand(row.folder).exists():
             findings.append(Finding("ok", f"{name}: `dvc repro` draws it"))
+            sizes[name] = SplitSize(drawn.images, drawn.images * drawn.sentences_per_image, _DRAWN_TOKENS, False)
             continue
-        benchmark = None if row.benchmark is None else find_benchmark(row.benchmark)
-        found, size = _check_split(name, row, settings, benchmark)
+        found, size = _check_split(name, row, settings)
         findings += found
         if size is not None:
             sizes[name] = size
     return Section("datasets", _without_repeats(findings)), sizes
 
 
-def _check_split(
-    name: str, row: SplitRow, settings: PrepareDatasetSettings, benchmark: Benchmark | None
-) -> tuple[list[Finding], SplitSize | None]:
+def _check_split(name: str, row: SplitRow, settings: PrepareDatasetSettings) -> tuple[list[Finding], SplitSize | None]:
+    benchmark = None if row.benchmark is None else find_benchmark(row.benchmark)
     faults = FaultLog()
     try:
         records = READERS[row.format](row, settings, faults)
     except RefdiffError as error:
-        findings = [missing(error, _fetch_annotations(row, benchmark))]
-        if not Path(row.images).is_dir():
+        findings = [Finding("MISSING", str(error), _fetch_annotations(row, benchmark))]
+        if not expand(row.images).is_dir():
             findings.append(_no_photos(row, benchmark))
         return findings, _published_size(benchmark)
     words = [len(sentence.split()) for ref in records.refs for _, sentence in ref.sentences]
@@ -108,10 +105,10 @@ def _check_photos(name: str, row: SplitRow, records: DatasetRecords, benchmark: 
     absent = [folder / file for folder, files in folders.items() for file in sorted({*files} - _list(folder))]
     if not absent:
         return [Finding("ok", f"{name}: all photos are in {row.images}")]
-    if not Path(row.images).is_dir():
+    if not expand(row.images).is_dir():
         return [_no_photos(row, benchmark)]
     text = f"{name}: {len(absent):,} of {len(records.photos):,} photos are not there, such as {absent[0]}"
-    return [Finding("MISSING", text, _fetch_photos(row, benchmark))]
+    return [Finding("MISSING", text, _fetch_photos(row, benchmark), _PHOTOS_BYTES if benchmark else 0.0)]
 
 
 def _list(folder: Path) -> set[str]:
@@ -122,7 +119,8 @@ def _list(folder: Path) -> set[str]:
 
 
 def _no_photos(row: SplitRow, benchmark: Benchmark | None) -> Finding:
-    return Finding("MISSING", f"{row.images}: no such folder; expected the photos", _fetch_photos(row, benchmark))
+    text = f"{row.images}: no such folder; expected the photos"
+    return Finding("MISSING", text, _fetch_photos(row, benchmark), _PHOTOS_BYTES if benchmark else 0.0)
 
 
 def _published_size(benchmark: Benchmark | None) -> SplitSize | None:
@@ -145,7 +143,7 @@ def _fetch_annotations(row: SplitRow, benchmark: Benchmark | None) -> tuple[str,
 def _fetch_photos(row: SplitRow, benchmark: Benchmark | None) -> tuple[str, ...]:
     if benchmark is None:
         return ()
-    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {Path(row.images).parent}  # 13 GB",)
+    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {Path(row.images).parent}",)
 
 
 def _without_repeats(findings: list[Finding]) -> tuple[Finding, ...]:

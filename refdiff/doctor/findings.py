@@ -2,11 +2,9 @@
 
 import shutil
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
-
-from refdiff.errors import RefdiffError
 
 State = Literal["ok", "note", "MISSING"]
 _INDENT = " " * 11
@@ -21,11 +19,13 @@ class Finding:
         state: ok: in order; note: runs, and should be known; MISSING: a run would end with it.
         text: What was found.
         run: Commands that bring what is missing.
+        download: Bytes that these fetch, as far as known.
     """
 
     state: State
     text: str
     run: tuple[str, ...] = ()
+    download: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +35,6 @@ class Section:
     title: str
     findings: tuple[Finding, ...]
     table: tuple[str, ...] = ()
-
-
-def missing(error: RefdiffError, run: Sequence[str] = ()) -> Finding:
-    """What is refused by name, as a finding."""
-    return Finding("MISSING", str(error), tuple(run))
 
 
 def format_sections(sections: Iterable[Section], columns: int | None = None) -> str:
@@ -58,7 +53,8 @@ def format_sections(sections: Iterable[Section], columns: int | None = None) -> 
                 break_long_words=False,
                 break_on_hyphens=False,
             )
-            lines += [f"{_INDENT}$ {command}" for command in finding.run]
+            size = f"  # {format_bytes(finding.download)}" if finding.download else ""
+            lines += [f"{_INDENT}$ {command}{size}" for command in finding.run]
         lines += [f"{_INDENT}{line}".rstrip() for line in section.table]
     return "\n".join(lines[1:])
 

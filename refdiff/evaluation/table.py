@@ -7,7 +7,9 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from refdiff.evaluation.files import read_details, read_metrics
 from refdiff.evaluation.metrics import precision_name
@@ -45,14 +47,15 @@ def print_table(results: Results, benchmarks: Mapping[str, str | None], console:
     for split, methods in results.items():
         out.print(make_table(split, methods))
         for remark in [*_no_target_figures(methods), *remark_split(methods, benchmarks.get(split))]:
-            out.print(f" {remark}", markup=False, highlight=False)
+            out.print(Padding(Text(remark), (0, 0, 0, 1)))
 
 
 def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:
     """The table of one split."""
-    counts = sorted({str(metrics["n_evaluated"]) for metrics in methods.values()})
+    counts = sorted({(metrics["n_evaluated"], metrics["n_expressions"]) for metrics in methods.values()})
+    shown = ", ".join(str(counted) if counted == there else f"{counted} of {there}" for counted, there in counts)
     table = Table(
-        title=f"{escape(split)}: {', '.join(counts)} expressions, figures in %",
+        title=f"{escape(split)}: {shown} {'expression' if shown == '1' else 'expressions'}, figures in %",
         title_justify="left",
         box=box.SIMPLE_HEAD,
         padding=0,

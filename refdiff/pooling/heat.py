@@ -63,9 +63,9 @@ class _Source:
         first, count = mask_rows(proposals, dataset.expressions.image_index)
         self._rows = [range(*bounds) for bounds in zip(first.tolist(), (first + count).tolist(), strict=True)]
         self._proposals = proposals
-        self._inside = RowWriter(folder / INSIDE, (int(count.sum()),), SUM_TYPE)
-        self._total = RowWriter(folder / TOTAL, (len(count),), SUM_TYPE)
-        self._factor = RowWriter(folder / FACTOR, (len(count),), SUM_TYPE)
+        self._inside = RowWriter(folder / INSIDE, (int(count.sum()),), SUM_TYPE, ("expression_mask",))
+        self._total = RowWriter(folder / TOTAL, (len(count),), SUM_TYPE, ("expression",))
+        self._factor = RowWriter(folder / FACTOR, (len(count),), SUM_TYPE, ("expression",))
 
     def masks_of(self, heat: SplitHeat) -> list[MaskRuns]:
         """The masks of each expression; of one photo they are the same, unless they were cut for expressions."""

@@ -22,6 +22,7 @@ from refdiff.pooling.store import POOLED_TYPE, grid_name
 from refdiff.pooling.writer import RowWriter
 from refdiff.progress import Progress
 from refdiff.proposals.tables import ProposalTable
+from refdiff.store.zarr_plan import side_names
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -68,7 +69,12 @@ def write_grids(
         grids: What they are pooled to.
         progress: Called with the photos.
     """
-    writers = {grid: RowWriter(path / grid.name, (len(proposals), *grid.size), POOLED_TYPE) for grid in grids}
+    writers = {
+        grid: RowWriter(
+            path / grid.name, (len(proposals), *grid.size), POOLED_TYPE, ("proposal", *side_names(grid.size))
+        )
+        for grid in grids
+    }
     bounds = np.searchsorted(proposals.image_index, np.arange(len(dataset.images.image_id) + 1)).tolist()
     for image, (first, last) in progress(enumerate(pairwise(bounds)), len(bounds) - 1):
         if first == last:

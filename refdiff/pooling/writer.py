@@ -20,13 +20,14 @@ ZSTD_LEVEL = 1
 class RowWriter:
     """Writes the rows of an array file by file, each file once and whole."""
 
-    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str) -> None:
+    def __init__(self, folder: Path, shape: tuple[int, ...], dtype: str, names: tuple[str, ...]) -> None:
         """Make the array.
 
         Args:
             folder: The array's; it is not there yet.
             shape: Of the whole array.
             dtype: Of its values.
+            names: Of its dimensions.
         """
         self._step = max(1, FILE_BYTES // (int(np.prod(shape[1:])) * np.dtype(dtype).itemsize))
         self._array = zarr.create_array(
@@ -36,6 +37,7 @@ class RowWriter:
             dtype=dtype,
             compressors=ZstdCodec(level=ZSTD_LEVEL, checksum=True),
             fill_value=0,
+            dimension_names=names,
             zarr_format=3,
             config={"write_empty_chunks": True},
         )

@@ -17,6 +17,7 @@ from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
 from refdiff.errors import StoreError
 from refdiff.store.fingerprint import digest_file
 from refdiff.store.work import ShardRecord
+from refdiff.store.zarr_plan import side_names
 
 # Inner chunks of zeros, the padding over tokens, take no room; a shard of zeros alone is written like any other, so
 # that a missing file always means a missing shard.
@@ -85,7 +86,7 @@ class AttentionWriter:
             self._make_cross(size)
         for size in layout.self_keys:
             self._make_self(size)
-        self._make("tokens", layout.tokens.shape, layout.tokens.shape, None, "int32")
+        self._make("tokens", layout.tokens.shape, layout.tokens.shape, None, "int32", ("expression",))
         _open(folder / "tokens")[:] = layout.tokens
         self._open_arrays()
 
@@ -114,11 +115,12 @@ class AttentionWriter:
         self._self = {size: _open(self.folder / array_name("self", size)) for size in self.layout.self_keys}
 
     def describe_arrays(self) -> dict[str, Any]:
-        """How the files of shards are laid out and coded: metadata of the open arrays but for their shapes."""
+        """How the files of shards are laid out and coded: metadata of the open arrays, without shapes and names."""
         arrays = {array_name("cross", size): array for size, array in self._cross.items()}
         arrays |= {array_name("self", size): array for size, array in self._self.items()}
         plain = {name: json.loads(json.dumps(array.metadata.to_dict(), default=str)) for name, array in arrays.items()}
-        return {name: {key: value for key, value in each.items() if key != "shape"} for name, each in plain.items()}
+        left_out = {"shape", "dimension_names"}
+        return {name: {key: each[key] for key in each.keys() - left_out} for name, each in plain.items()}
 
     def write_shard(self, shard: int, maps: Sequence[CrossMaps], self_maps: Mapping[int, SelfMaps]) -> list[str]:
         """Write one shard whole.
@@ -181,23 +183,25 @@ class AttentionWriter:
         layout = self.layout
         tokens = int(layout.tokens.max())
         chunk_tokens = min(layout.chunk_tokens, tokens)
-        inner = (len(layout.cross_keys[size]), *size)
+        inner, name = (len(layout.cross_keys[size]), *size), array_name("cross", size)
         self._make(
-            array_name("cross", size),
+            name,
             (len(layout.tokens), tokens, *inner),
             (layout.chunk_expressions, chunk_tokens, *inner),
             (layout.shard_expressions, -(-tokens // chunk_tokens) * chunk_tokens, *inner),
             "float16",
+            ("expression", "token", f"{name}_map", *side_names(size)),
         )
 
     def _make_self(self, size: Size) -> None:
-        maps, pixels = len(self.layout.self_keys[size]), size[0] * size[1]
+        maps, pixels, name = len(self.layout.self_keys[size]), size[0] * size[1], array_name("self", size)
         self._make(
-            array_name("self", size),
+            name,
             (self.layout.images, maps, pixels, pixels),
             (1, 1, pixels, pixels),
             (1, maps, pixels, pixels),
             "float16",
+            ("image", f"{name}_map", f"{name}_query", f"{name}_key"),
         )
 
     def _make(
@@ -207,6 +211,7 @@ class AttentionWriter:
         chunks: tuple[int, ...],
         shards: tuple[int, ...] | None,
         dtype: str,
+        names: tuple[str, ...],
     ) -> None:
         described: dict[str, Any] = {}
         level = self.layout.compression_level
@@ -218,6 +223,7 @@ class AttentionWriter:
             dtype=dtype,
             compressors=Crc32cCodec() if level is None else ZstdCodec(level=level, checksum=True),
             fill_value=0,
+            dimension_names=names,
         )
         # Compared and not trusted: a run that lost its power may have left an empty file, and chunks must stay.
         _write_if_other(self.folder / name / "zarr.json", described["zarr.json"].to_bytes())

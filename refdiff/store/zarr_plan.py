@@ -40,6 +40,11 @@ class ArrayPlan:
         return tuple(whole // part for whole, part in zip(self.chunk, self.inner, strict=True))
 
 
+def side_names(size: tuple[int, int]) -> tuple[str, str]:
+    """Names of the height and the width of maps: in one store, a name of a dimension always has the same length."""
+    return f"height_{size[0]}", f"width_{size[1]}"
+
+
 def parse_plan(metadata: Mapping[str, Any]) -> ArrayPlan:
     """What an array's `zarr.json` says.
 

@@ -270,11 +270,11 @@ def test_a_killed_run_goes_on_to_the_same_bytes(
 
 
 def test_a_file_of_zeros_is_written_like_any_other(tmp_path: Path) -> None:
-    create_array(tmp_path / "views", (8, 3), 4, "float32")
-    write_rows(tmp_path / "views", 4, np.zeros((4, 3), dtype=np.float32))
-    write_array(tmp_path / "counts", np.zeros(3, dtype=np.int64))
-    assert list_files(tmp_path, "views") == ["views/c/1/0", "views/zarr.json"]
-    assert list_files(tmp_path, "counts") == ["counts/c/0", "counts/zarr.json"]
+    create_array(tmp_path / "local", (8, 3), 4, "float32")
+    write_rows(tmp_path / "local", 4, np.zeros((4, 3), dtype=np.float32))
+    write_array(tmp_path / "proposals", np.zeros(3, dtype=np.int64))
+    assert list_files(tmp_path, "local") == ["local/c/1/0", "local/zarr.json"]
+    assert list_files(tmp_path, "proposals") == ["proposals/c/0", "proposals/zarr.json"]
 
 
 def test_a_photo_that_was_exchanged_is_refused(copied: SplitLayout, settings: ClipSettings) -> None:

@@ -8,10 +8,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from refdiff.dataset.prepare import prepare_dataset
 from refdiff.errors import DatasetError, DatasetFaultsError, HostilePickleError
-from tests.dataset.folder import MiniFolder, box_polygon, make_folder, make_ref, shipped_settings, split_row
+from tests.dataset.folder import MiniFolder, box_polygon, make_folder, make_ref, rectangle, shipped_settings, split_row
 
 LINES = b'{"image": "photo_1.png", "sentence": "a"}\n{"image": "photo_2.png", "sentence": "b"}\n'
 CSV = b"image,sentence\nphoto_1.png,a\nphoto_2.png,b\n"
@@ -192,3 +193,22 @@ def test_a_bad_part_is_left_out_and_the_object_stays(tmp_path: Path) -> None:
     assert dataset.meta["dropped_counts"]["faults"] == 0
     (line,) = dataset.meta["remarks"]["broken_part"]
     assert "annotation 10: part 1 of 2: polygon has 4 numbers" in line
+
+
+@pytest.mark.parametrize(
+    ("box", "told"),
+    [([2, 3, 5, 6], False), ([2.4, 2.7, 5.1, 6], False), ([3, 2, 6, 5], True), ([8, 1, 3, 9], True), ("x", False)],
+)
+def test_a_mask_far_from_the_annotations_own_box_is_told(box: object, told: bool, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "mini", lambda folder: folder.instances["annotations"][0].update(bbox=box))
+    assert ("other_box" in folder.prepare().meta["remarks"]) == told
+
+
+@pytest.mark.parametrize("inverted", [False, True])
+def test_a_mask_image_with_all_of_the_border_is_told(inverted: bool, tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "mini")
+    Image.fromarray(rectangle(12, 16, slice(3, 9), slice(2, 7)) != inverted).save(folder.root / "mask.png")
+    (folder.root / "val.jsonl").write_text('{"image": "photo_1.png", "sentence": "a", "mask": "mask.png"}')
+    dataset = prepare_dataset("mine", split_row(folder.root, format="jsonl", split_by=None), shipped_settings())
+    assert dataset.targets.area.tolist() == [162 if inverted else 30]
+    assert ("inside_out" in dataset.meta["remarks"]) == inverted

@@ -120,7 +120,7 @@ def test_a_canvas_far_from_the_models_own_gets_a_word():
                 "unet": ...,
                 "transformer": ["diffusers", "SD3Transformer2DModel"],
             },
-            "is a StableDiffusion3Pipeline with a SD3Transformer2DModel and no unet; expected a U-Net; choose a text-t",
+            "is a StableDiffusion3Pipeline with a SD3Transformer2DModel and no unet; expected a U-Net; choose a text-to",  # noqa: E501
         ),
         (
             {"_class_name": "PixArtAlphaPipeline", "unet": ..., "text_encoder": ["transformers", "T5EncoderModel"]},

@@ -27,7 +27,9 @@ from refdiff.text.tables import write_text
 
 SIZES = ((24, 32), (32, 24), (20, 20))
 IMAGE_OF = (0, 0, 0, 1, 1, 2)
-TARGET_OF = (0, 1, -1, 2, 3, 4)  # target 3 is a no-target: its mask is empty
+REF_OF = ("r0", "r1", "r1", "r2", "r3", "r4")
+TARGET_OF = (0, 1, -1, 2, 3, 4)
+NO_TARGETS = (3,)  # their masks are empty
 TOKENS = (3, 4, 2, 5, 3, 4)
 MASKS_OF = (5, 4, 0)
 DIM = 6
@@ -74,10 +76,11 @@ def make_split(
     rng = np.random.default_rng(0)
     layout = SplitLayout("val", root)
     masks = [_blocks(rng, n, *size) for n, size in zip(MASKS_OF, SIZES, strict=True)]
-    truth_sizes = [SIZES[IMAGE_OF[TARGET_OF.index(target)]] for target in range(5)]
-    truths = [_blocks(rng, 1, *size)[0] for size in truth_sizes]
-    truths[0] = masks[0][2].copy()
-    truths[3][:] = False
+    truths = [_blocks(rng, 1, *SIZES[image])[0] for image in _images_of_targets()]
+    if truths and len(masks[0]) > 2:
+        truths[0] = masks[0][2].copy()
+    for target in NO_TARGETS:
+        truths[target][:] = False
     write_dataset(layout.dataset, _dataset(truths))
     write_text(layout.text, [parsed(index) for index in range(len(IMAGE_OF))], {})
     maps = _draw_attention(rng)
@@ -94,6 +97,10 @@ def make_split(
     return SmallSplit(layout, masks, truths, maps, *clip)
 
 
+def _images_of_targets() -> list[int]:
+    return [IMAGE_OF[TARGET_OF.index(target)] for target in range(max(TARGET_OF) + 1)]
+
+
 def _blocks(rng: np.random.Generator, n: int, height: int, width: int) -> NDArray[np.bool_]:
     masks = np.zeros((n, height, width), np.bool_)
     for mask in masks:
@@ -105,22 +112,23 @@ def _blocks(rng: np.random.Generator, n: int, height: int, width: int) -> NDArra
 def _dataset(truths: list[NDArray[np.bool_]]) -> Dataset:
     names = [f"e{index}" for index in range(len(IMAGE_OF))]
     heights, widths = (np.array(side, np.int32) for side in zip(*SIZES, strict=True))
+    photos = [f"photo{image}" for image in range(len(SIZES))]
     return Dataset(
-        Images([f"photo{i}" for i in range(3)], [f"photo{i}.png" for i in range(3)], heights, widths, ["0" * 64] * 3),
+        Images(photos, [f"{photo}.png" for photo in photos], heights, widths, ["0" * 64] * len(photos)),
         Expressions(
             names,
-            ["r0", "r1", "r1", "r2", "r3", "r4"],
+            list(REF_OF),
             np.array(IMAGE_OF, np.int32),
             [f"photo{image}" for image in IMAGE_OF],
             [f"the thing {name}" for name in names],
             np.array(TARGET_OF, np.int32),
         ),
         Targets(
-            [f"r{index}" for index in range(5)],
-            np.array([IMAGE_OF[TARGET_OF.index(target)] for target in range(5)], np.int32),
+            [f"r{target}" for target in range(len(truths))],
+            np.array(_images_of_targets(), np.int32),
             [encode_masks(truth[None])[0] for truth in truths],
             np.array([truth.sum() for truth in truths], np.int64),
-            np.array([1, 1, 1, 0, 1], np.int32),
+            np.array([target not in NO_TARGETS for target in range(len(truths))], np.int32),
         ),
         {"split": "val", "dropped": ["photo9: missing"], "provenance": {}},
     )

@@ -23,6 +23,7 @@ from refdiff.proposals.tables import read_proposals
 from refdiff.text.tables import read_text, write_text
 from tests.fusion.small_split import IMAGE_OF, SIZES, SmallSplit, make_split, parsed
 from tests.heat.test_heat_map import PAPER, RELEASED
+from tests.store.dimensions import read_dimensions
 
 GRIDS = [Grid("letterbox", (8, 8)), Grid("resize", (4, 4)), Grid("letterbox", (4, 8))]
 BENT = RELEASED.model_copy(update={"capture": "paper"})
@@ -110,6 +111,13 @@ def test_the_store_says_what_it_was_made_from(split: SmallSplit) -> None:
         "grids": ["letterbox_8x8"],
         "heat": {heat_name(readout): readout.model_dump(mode="json") for readout in (BENT, SMOOTH)},
     }
+
+
+def test_dimensions_have_names(split: SmallSplit) -> None:
+    found = read_dimensions(split.layout.pooled("regions"))
+    grids = {name: names for name, names in found.items() if "/" not in name}
+    assert grids == {"letterbox_8x8": ("proposal", "height_8", "width_8")}
+    assert {names for name, names in found.items() if "/" in name} == {("expression_mask",), ("expression",)}
 
 
 def test_without_a_readout_that_is_bent_no_text_is_read(

@@ -6,6 +6,7 @@ import yaml
 from dvc.utils.serialize import modify_yaml
 
 from refdiff import cli
+from refdiff.checking.project import check_project
 from refdiff.dataset.settings import SplitRow
 from refdiff.params import parse_section, read_params
 from refdiff.presets.datasets import DATASETS
@@ -40,6 +41,7 @@ def _differing_lines(before: str, after: str) -> int:
 def test_a_preset_is_whole_and_in_the_form_of_dvc(name: str, tmp_path: Path) -> None:
     preset = PRESETS[name]
     params, demo = preset.read(), PRESETS["demo"].read()
+    check_project(params)
     assert list(params) == list(demo)
     assert list(params["methods"]) == METHODS
     assert preset.method in params["methods"]
@@ -75,6 +77,7 @@ def test_init_writes_a_preset_with_the_splits_of_a_dataset(
     file = folder / "params.yaml"
     text, params = file.read_text(encoding="utf-8"), read_params(file)
     rows = {key: parse_section(SplitRow, row, key) for key, row in params["splits"].items()}
+    check_project(params)
     known = DATASETS[dataset].benchmarks
     assert [row.benchmark for row in rows.values()] == [each.name for each in known] or not known
     assert params["methods"]["released"]["min_area_px"] == (10_000 if dataset in ("refcoco", "refcoco+") else 0)

@@ -19,7 +19,7 @@ from refdiff.fusion.run import fuse_split
 from refdiff.fusion.settings import FuseScoresSettings
 from refdiff.store.fingerprint import digest_file
 from tests.fusion.rows import PAPER, make_method
-from tests.fusion.small_split import SIZES, make_split
+from tests.fusion.small_split import make_split
 from tests.heat.test_heat_map import PAPER as PAPER_READOUT
 from tests.whole_params import whole_params
 
@@ -75,7 +75,7 @@ def make_project(root: Path, sentences: Sequence[str] = HOSTILE) -> Path:
     layout = make_split(root, PAPER_READOUT, (0.2, 0.4, 0.6, 0.8)).layout
     dataset = read_dataset(layout.dataset)
     rng = np.random.default_rng(1)
-    for path, size in zip(dataset.images.path, SIZES, strict=True):
+    for path, *size in zip(dataset.images.path, dataset.images.height, dataset.images.width, strict=True):
         Image.fromarray(rng.integers(0, 256, (*size, 3), np.uint8)).save(root / path)
     counts = {"images": 3, "targets": 5, "no_targets": 1, "expressions": 6}
     write_dataset(

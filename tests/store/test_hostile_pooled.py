@@ -143,7 +143,7 @@ def test_sums_that_are_no_numbers_are_refused(value: float, split: SmallSplit, t
     path = make_copy(split, tmp_path)
     shutil.rmtree(path / HEAT / "total")
     (path / "zarr.json").unlink()
-    writer = RowWriter(path / HEAT / "total", (len(IMAGE_OF),), "float64")
+    writer = RowWriter(path / HEAT / "total", (len(IMAGE_OF),), "float64", ("expression",))
     writer.add(np.full(len(IMAGE_OF), value))
     writer.close()
     seal_store(path, PooledStore.open(split.layout.pooled(SOURCE)).attributes["provenance"])

@@ -7,12 +7,14 @@ from pathlib import Path
 
 import pytest
 
+from refdiff.clip.store_writer import DIMENSIONS
 from refdiff.errors import ArtifactMissingError, StoreMismatchError
 from refdiff.store.console import EXIT_DAMAGED, print_summary, print_verification
 from refdiff.store.describe import summarise_store
 from refdiff.store.fingerprint import digest_file
 from refdiff.store.opened import open_store
 from refdiff.store.verify import Kind, verify_store
+from tests.store.dimensions import read_dimensions
 from tests.store.toy_project import SHARD, flip_byte
 
 
@@ -121,6 +123,15 @@ def test_info(published: Path, in_work: Path, capsys: pytest.CaptureFixture[str]
     assert "parameters.seed  0" in text
     print_summary(str(published), as_json=True)
     assert json.loads(capsys.readouterr().out)["kind"] == "attention"
+
+
+def test_dimensions_have_names(published: Path, embeddings: Path):
+    attention, clip = read_dimensions(published), read_dimensions(embeddings)
+    assert attention["cross_8x8"] == ("expression", "token", "cross_8x8_map", "height_8", "width_8")
+    assert attention["self_4x4"] == ("image", "self_4x4_map", "self_4x4_query", "self_4x4_key")
+    assert attention["tokens"] == ("expression",)
+    assert clip["text"] == ("text_row", "channel")
+    assert set(clip) == set(DIMENSIONS)
 
 
 def test_files_stay_few(published: Path):

@@ -1,4 +1,4 @@
-"""Colour profiles of photos, which `refdiff.photo` ignores: is one there by which the colours would be others?"""
+"""What a photo's file holds that `refdiff.photo` passes over: a colour profile, further frames."""
 
 import functools
 import io
@@ -6,17 +6,42 @@ import io
 import numpy as np
 from PIL import Image, ImageCms
 
+from refdiff.dataset.faults import RemarkKind
+from refdiff.dataset.fields import show
+
 # sRGB profiles of several makers differ by rounding.
 _LARGEST_DIFFERENCE = 8
 
 
-def foreign_profile(data: bytes) -> str:
-    """What the ICC profile of a photo calls itself, if viewers show other colours by it; empty otherwise.
+def remark_on_photo(data: bytes) -> list[tuple[RemarkKind, str]]:
+    """Kinds and texts of remarks on a photo.
 
     Args:
         data: The bytes of a file that decodes.
     """
     image = Image.open(io.BytesIO(data))
+    remarks: list[tuple[RemarkKind, str]] = []
+    profile = _foreign_profile(image)
+    if profile:
+        text = "which is ignored: its colours are not those that viewers show"
+        remarks.append(("colour_profile", f"photo has the colour profile {show(profile)}, {text}"))
+    frames = _count_frames(image)
+    # Phones put smaller copies and depth maps behind a JPEG.
+    if frames > 1 and image.format != "MPO":
+        remarks.append(("frames", f"photo has {frames} frames or pages; the first is taken"))
+    return remarks
+
+
+def _count_frames(image: Image.Image) -> int:
+    """Frames of an animation or pages of a TIFF; 1 where those after the first are damaged, as none is read."""
+    try:
+        return getattr(image, "n_frames", 1)
+    except Exception:  # noqa: BLE001 - decoders of broken files raise nearly every builtin kind
+        return 1
+
+
+def _foreign_profile(image: Image.Image) -> str:
+    """What the ICC profile of a photo calls itself, if viewers show other colours by it; empty otherwise."""
     profile = image.info.get("icc_profile")
     if not isinstance(profile, bytes) or not profile:
         return ""
@@ -25,7 +50,7 @@ def foreign_profile(data: bytes) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _describe_foreign(profile: bytes, mode: str) -> str:
-    """As `foreign_profile`; a profile that is damaged or of another mode is ignored by viewers too."""
+    """As `_foreign_profile`; a profile that is damaged or of another mode is ignored by viewers too."""
     mode = "RGB" if mode in ("P", "PA", "RGBA", "RGBX") else mode
     try:
         content = ImageCms.ImageCmsProfile(io.BytesIO(profile))

@@ -1,4 +1,5 @@
 import io
+import re
 import struct
 from pathlib import Path
 
@@ -6,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from refdiff.dataset.colour_profile import foreign_profile
+from refdiff.dataset.photo_remarks import remark_on_photo
 from refdiff.photo import MAX_PIXELS, decode_photo
 from tests.dataset.folder import MiniFolder, make_folder
 
@@ -21,6 +22,13 @@ def swap_channels(profile: bytes) -> bytes:
     red, blue = places[b"rXYZ"], places[b"bXYZ"]
     table[red : red + 4], table[blue : blue + 4] = b"bXYZ", b"rXYZ"
     return bytes(table)
+
+
+def foreign_profile(data: bytes) -> str:
+    """The profile that is named; empty when none is."""
+    remark = dict(remark_on_photo(data)).get("colour_profile", "")
+    found = re.match("photo has the colour profile '(.*)', which is ignored", remark)
+    return "" if found is None else found[1]
 
 
 def encode(mode: str, kind: str, profile: bytes | None) -> bytes:
@@ -59,3 +67,21 @@ def test_profiles_change_no_pixel_and_are_remarked_on(tmp_path: Path) -> None:
     (line,) = dataset.meta["remarks"]["colour_profile"]
     assert "photo_1.png (image 1): photo has the colour profile 'sRGB built-in', which is ignored" in line
     assert dataset.meta["dropped"] == []
+
+
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "TIFF", "PNG"])
+def test_further_frames_are_remarked_on(kind: str) -> None:
+    frames = [Image.new("RGB", (6, 8), colour) for colour in ("red", "green", "blue")]
+    stream = io.BytesIO()
+    frames[0].save(stream, kind, save_all=True, append_images=frames[1:])
+    assert remark_on_photo(stream.getvalue()) == [("frames", "photo has 3 frames or pages; the first is taken")]
+    assert remark_on_photo(encode("RGB", kind, None)) == []
+
+
+def test_damaged_further_frames_do_not_matter() -> None:
+    stream = io.BytesIO()
+    frames = [Image.new("RGB", (60, 80), colour) for colour in ("red", "green", "blue")]
+    frames[0].save(stream, "GIF", save_all=True, append_images=frames[1:])
+    data = stream.getvalue()
+    for end in range(len(data) // 2, len(data)):
+        assert all(kind == "frames" for kind, _ in remark_on_photo(data[:end]))
