@@ -13,7 +13,7 @@ from refdiff.store.fingerprint import digest_folder
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _ADDRESS = re.compile(
-    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)(?:/(?:tree|blob)/([^/?#]+))?.*"
+    r"(?:https?://)?(?:www\.)?(?:huggingface\.co|hf\.co)/([\w.-]+/[\w.-]+)(?:/(?:tree|blob|resolve)/([^/?#]+))?.*"
 )
 _ONE_FILE = (".safetensors", ".ckpt", ".pt", ".pth", ".bin", ".gguf", ".onnx")
 # Repositories that their owners took from the hub, and who has the same files.

@@ -3,10 +3,10 @@
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
-from refdiff.engine.progress import showing_progress
 from refdiff.engine.settings import read_engine
 from refdiff.layout import SplitLayout
 from refdiff.params import parse_section
+from refdiff.progress import showing_progress
 from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.propose_split import NamedSource, propose_split
 from refdiff.proposals.settings import PHOTO_SOURCES, ProposeMasksSettings

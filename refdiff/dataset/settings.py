@@ -24,7 +24,8 @@ class SplitRow(Section):
 
     Attributes:
         format: `refer` (pickle and instances.json), `grefcoco` (JSON and instances.json) or `jsonl`.
-        folder: Holds the annotation files; a mask file named in a JSONL lies in it.
+        folder: Holds the annotation files; a mask file named in a JSONL lies in it. DVC watches it, and does not
+            know `~`.
         images: The folder that photo names are relative to.
         split_by: The author of the split as in `refs(<split_by>).p`: unc, umd, google, berkeley; null for jsonl.
         split: The split's name in the annotation file; for jsonl the file is `<folder>/<split>.jsonl`.

@@ -83,9 +83,10 @@ class PipelineFolder:
         if missing:
             said = f"model {self.name}: has no {', no '.join(missing)}"
             others = [other for part in _STEMS for other in self._list_others(part) if not found[part][0].is_file()]
+            unfound = sum(not file.is_file() for files in found.values() for file in files)
             if not others:
                 raise ModelError(f"{said}; expected a diffusers pipeline with safetensors weights; {self.advice}")
-            raise ModelError(f"{said}; {self._describe_others(others)}")
+            raise ModelError(f"{said}; {self._describe_others(others, len(missing) == unfound)}")
         return found
 
     def _list_weights(self, part: str) -> tuple[Path, ...]:
@@ -107,18 +108,19 @@ class PipelineFolder:
         files = sorted(path.name for path in (self.path / part).glob("*model*"))
         return [f"{part}/{name}" for name in files if name.endswith((".safetensors", ".bin"))]
 
-    def _describe_others(self, others: list[str]) -> str:
+    def _describe_others(self, others: list[str], is_else_whole: bool) -> str:
         """What weights of other kinds are, and how they become those that are read."""
         plain = [other for other in others if other.endswith(".safetensors")]
         if plain:
             variant = plain[0].removesuffix(".safetensors").partition(".")[2]
-            what, option = f"weights of the variant {variant} are", f"variant={json.dumps(variant)}"
+            what, option = f"weights of the variant {variant} are", f", variant={json.dumps(variant)}"
         else:
-            what, option = "pickled weights are", "use_safetensors=False"
+            what, option = "pickled weights are", ""
         revision = "" if self.revision is None else f", revision={json.dumps(self.revision)}"
         target = f"models/{Path(self.name).name}-plain"
-        opening = f"from_pretrained({json.dumps(self.name)}, {option}{revision}, safety_checker=None)"
-        fetch = "" if self.is_local else f"{self.advice}, or, where the repository has no others, "
+        opening = f"from_pretrained({json.dumps(str(expand(self.name)))}{option}{revision}, safety_checker=None)"
+        first = "" if is_else_whole else f"{self.advice}, then "
+        fetch = first if self.is_local else f"{self.advice}, or, where the repository has no others, "
         return (
             f"only {what} there ({', '.join(others)}); expected plain safetensors weights; {fetch}convert "
             f"them with `{convert_command(opening, target)}` and name {target}"

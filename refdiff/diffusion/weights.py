@@ -3,12 +3,15 @@
 from typing import Any
 
 import torch
-from transformers.utils import logging
+from diffusers.utils import logging as diffusers_logging
+from transformers.utils import logging as transformers_logging
 
 from refdiff.diffusion.inspection import POSITIONS
 from refdiff.diffusion.pipeline_files import load_part
 from refdiff.errors import ModelError
 from refdiff.model_identity import ModelIdentity
+
+_LIBRARIES: tuple[Any, ...] = (diffusers_logging, transformers_logging)
 
 
 def load_network(identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any]) -> Any:
@@ -18,12 +21,14 @@ def load_network(identity: ModelIdentity, revision: str | None, part: str, kind:
         ModelError: It is missing or broken, its weights are not those of its configuration, or one is not finite.
     """
     strict = {**options, "output_loading_info": True, "ignore_mismatched_sizes": True}
-    verbosity = logging.get_verbosity()
-    logging.set_verbosity_error()  # what does not fit is refused below; its report is a page
+    verbosity = [library.get_verbosity() for library in _LIBRARIES]
+    for library in _LIBRARIES:
+        library.set_verbosity_error()  # what does not fit is refused below; their reports are pages
     try:
         network, report = load_part(identity, revision, part, kind, strict)
     finally:
-        logging.set_verbosity(verbosity)
+        for library, level in zip(_LIBRARIES, verbosity, strict=True):
+            library.set_verbosity(level)
     _refuse_unfit(identity, part, report)
     _refuse_not_finite(identity, part, network)
     return network
@@ -43,7 +48,7 @@ def _refuse_unfit(identity: ModelIdentity, part: str, report: dict[str, Any]) ->
         "left over in its file": sorted(key for key in report["unexpected_keys"] if not key.endswith(POSITIONS)),
     }
     faults = [
-        f"{len(keys)} weights are {what} ({', '.join(keys[:3])}{' ...' if keys[3:] else ''})"
+        f"{len(keys)} {what} ({', '.join(keys[:3])}{' ...' if keys[3:] else ''})"
         for what, keys in names.items()
         if keys
     ]

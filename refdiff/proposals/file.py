@@ -1,8 +1,9 @@
-"""Source `file`: masks that something else made, from JSON in the form of COCO results."""
+"""Source `file`: masks that something else made, from JSON in the form of COCO results or of SA-1B."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from math import isfinite
+from pathlib import Path
 from typing import Any, ClassVar
 
 from refdiff.dataset.fields import read_field, read_id, read_record, show
@@ -15,6 +16,7 @@ from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.settings import FileSettings
 from refdiff.proposals.source import Photo
 from refdiff.provenance import digest_input
+from refdiff.store.fingerprint import digest_files
 
 MAX_FAULTS = 20
 
@@ -39,8 +41,8 @@ class FileSource:
     """Masks by image id.
 
     Attributes:
-        name: The file, as the parameters have it.
-        digest: SHA-256 of the file.
+        name: The file or folder, as the parameters have it.
+        digest: SHA-256 of the file, or of the folder's.
         masks: Records of each photo, in the order of the file; photos without masks need no entry.
     """
 
@@ -66,19 +68,19 @@ class FileSource:
                 mask = draw_segmentation(record.segmentation, photo.height, photo.width, "union")
                 codes.append(encode_mask(mask))
             except MaskError as error:
-                faults.append(f"{record.where}: {error}")
+                faults.append(f"{record.where}: {error}; correct or remove it")
         if faults:
-            raise _refusal(self.name, faults, "correct or remove them")
+            raise _refusal(self.name, faults)
         scores = [record.score for record in records]
         return of_codes(codes, photo.height, photo.width, confidence=scores)
 
     def identity(self) -> dict[str, Any]:
-        """The file's digest."""
+        """The digest of the file or files."""
         return {"file": self.name, "sha256": self.digest}
 
 
 def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) -> FileSource:
-    """Read a file of masks.
+    """Read a file of masks, or a folder of such files.
 
     Args:
         settings: Where it is.
@@ -89,48 +91,71 @@ def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) ->
         DatasetError: The file is missing or is no list of masks, or names photos that are not in the split.
     """
     name = settings.path.replace("{split}", split)
-    content = read_json(expand(name))
+    path, known = expand(name), set(image_ids)
+    files = sorted(path.glob("*.json")) if path.is_dir() else [path]
+    if not files:
+        raise DatasetError(f"{name}: has no file *.json; expected one for each photo, as SAM's tools write them")
+    masks: dict[str, list[FileMask]] = {}
+    faults: list[str] = []
+    for file in files:
+        for number, value in enumerate(_read_records(file, known)):
+            try:
+                image_id, mask = _read_mask(value, f"mask {number}" if file == path else f"{file.name}: mask {number}")
+                if image_id not in known:
+                    raise DatasetError(
+                        f"{mask.where}: unknown photo; expected one of the {len(known)} of split {split!r}; remove it"
+                    )
+            except DatasetError as error:
+                faults.append(str(error))
+            else:
+                masks.setdefault(image_id, []).append(mask)
+    if faults:
+        raise _refusal(name, faults)
+    digest = digest_files(files, path) if path.is_dir() else digest_input(path)
+    return FileSource(name, digest, {key: tuple(value) for key, value in masks.items()})
+
+
+def _read_records(file: Path, known: Collection[str]) -> list[object]:
+    """The records of a file; those of SA-1B's form get the id of its photo: its `image_id`, or else its `file_name`."""
+    content = read_json(file)
     records = content.get("annotations") if isinstance(content, dict) else content
     if not isinstance(records, list):
         raise DatasetError(
-            f"{name}: expected a list of {{image_id, segmentation, score}} as COCO results are, or a mapping with such "
+            f"{file}: expected a list of {{image_id, segmentation, score}} as COCO results are, or a mapping with such "
             f"a list as `annotations`, got {show(content)}; write it in that form"
         )
-    known = set(image_ids)
-    masks: dict[str, list[FileMask]] = {}
-    faults: list[str] = []
-    for number, value in enumerate(records):
-        try:
-            image_id, mask = _read_mask(value, f"mask {number}")
-            if image_id not in known:
-                raise DatasetError(f"{mask.where}: unknown photo; expected one of the {len(known)} of split {split!r}")
-        except DatasetError as error:
-            faults.append(str(error))
-        else:
-            masks.setdefault(image_id, []).append(mask)
-    if faults:
-        raise _refusal(name, faults, "correct or remove them")
-    return FileSource(name, digest_input(expand(name)), {key: tuple(value) for key, value in masks.items()})
+    image = content.get("image") if isinstance(content, dict) else None
+    if not isinstance(image, dict):
+        return records
+    ids = [image[key] for key in ("image_id", "file_name") if key in image]
+    image_id = next((each for each in ids if str(each) in known), ids[0] if ids else None)
+    return [{"image_id": image_id, **record} if isinstance(record, dict) else record for record in records]
 
 
 def _read_mask(value: object, where: str) -> tuple[str, FileMask]:
     record = read_record(value, where)
+    if "image_id" not in record and "segmentation" in record:
+        raise DatasetError(
+            f"{where}: has no 'image_id'; expected the photo's id in the dataset; add it to each mask, or write one "
+            "file a photo as SA-1B has it: {image: {image_id}, annotations: [{segmentation, predicted_iou}]}"
+        )
     image_id = read_id(record, "image_id", where)
     where = f"{where} (image {image_id})"
     segmentation = read_field(record, "segmentation", where)
-    score = record.get("score")
+    key = "score" if record.get("score") is not None else "predicted_iou"
+    score = record.get(key)
     if score is None:
         return image_id, FileMask(where, segmentation, float("nan"))
     if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
-        raise DatasetError(f"{where}: score is {show(score)}; expected a finite number or none")
+        raise DatasetError(f"{where}: {key} is {show(score)}; expected a finite number or none; correct it")
     return image_id, FileMask(where, segmentation, float(score))
 
 
-def _refusal(name: str, faults: list[str], advice: str) -> DatasetError:
+def _refusal(name: str, faults: list[str]) -> DatasetError:
     """One fault as a line of its own, more of them together."""
     if len(faults) == 1:
-        return DatasetError(f"{name}: {faults[0]}; {advice}")
+        return DatasetError(f"{name}: {faults[0]}")
     shown = faults[:MAX_FAULTS]
     if len(faults) > MAX_FAULTS:
         shown.append(f"and {len(faults) - MAX_FAULTS} more")
-    return DatasetFaultsError(name, shown, advice)
+    return DatasetFaultsError(name, shown, "correct or remove them")

@@ -123,7 +123,8 @@ class FileSettings(Section):
     """A row of `sources` of kind `file`: masks that something else made.
 
     Attributes:
-        path: JSON in the form of COCO results, from the project's folder; `{split}` stands for the split's name.
+        path: JSON in the form of COCO results, or a folder with one file a photo in that of SA-1B, whose predicted_iou
+            is the score; from the project's folder. `{split}` stands for the split's name.
     """
 
     kind: Literal["file"]

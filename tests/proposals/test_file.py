@@ -62,6 +62,30 @@ def test_a_mapping_with_annotations_and_a_path_by_split(tmp_path: Path, monkeypa
     assert len(source.propose(Photo("8", 6, 8))) == 1
 
 
+def test_files_of_sams_own_tools_are_read_one_a_photo(tmp_path: Path) -> None:
+    """The id of SA-1B may be another than the dataset's, whose id is then the name of the file."""
+    folder, code = tmp_path / "masks", _plain(MASKS[0])
+    folder.mkdir()
+    for name, image in (("a", {"image_id": 7}), ("b", {"image_id": 1, "file_name": "8"})):
+        annotations = [{"id": 5, "segmentation": code, "area": 8, "predicted_iou": 0.9}, {"segmentation": code}]
+        (folder / f"{name}.json").write_text(json.dumps({"image": image, "annotations": annotations}))
+    source = open_file(FileSettings(kind="file", path=str(folder)), "toy", IDS)
+    for photo in (PHOTO, Photo("8", 6, 8)):
+        found = source.propose(photo)
+        assert (found.masks == MASKS[[0, 0]]).all()
+        np.testing.assert_array_equal(found.confidence, np.array([0.9, np.nan], np.float32))
+    (folder / "a.json").unlink()
+    assert open_file(FileSettings(kind="file", path=str(folder)), "toy", IDS).digest != source.digest
+    (folder / "a.json").write_text(json.dumps({"image": {"image_id": 3}, "annotations": [{"segmentation": code}]}))
+    with pytest.raises(DatasetError, match=r"a.json: mask 0 \(image 3\): unknown photo"):
+        open_file(FileSettings(kind="file", path=str(folder)), "toy", IDS)
+
+
+def test_a_folder_without_files_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DatasetError, match=r"has no file \*.json; expected one for each photo"):
+        open_file(FileSettings(kind="file", path=str(tmp_path)), "toy", IDS)
+
+
 def test_an_empty_list_has_no_proposals(tmp_path: Path) -> None:
     assert len(_open(tmp_path, []).propose(PHOTO)) == 0
 
@@ -73,7 +97,8 @@ def test_an_empty_list_has_no_proposals(tmp_path: Path) -> None:
         ({"images": []}, "masks.json: expected a list of .* got a mapping of 1"),
         (3, "expected a list of .* got 3"),
         ([{"image_id": 99, "segmentation": []}], r"mask 0 \(image 99\): unknown photo; expected one of the 2 of split"),
-        ([{"segmentation": []}], "mask 0: has no 'image_id'"),
+        ([{"segmentation": []}], r"mask 0: has no 'image_id'; .* dataset; add it to each mask, or [^;]*$"),
+        ([{"score": 1}], r"mask 0: has no 'image_id'; expected it among its fields, got score; correct the record$"),
         ([{"image_id": 7}], r"mask 0 \(image 7\): has no 'segmentation'"),
         ([5], "mask 0: expected a mapping, got 5"),
         ([{"image_id": 7, "segmentation": [], "score": "high"}], "score is 'high'; expected a finite number"),
@@ -98,6 +123,8 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ({"size": [6, 8], "counts": "zzz"}, "run-length code"),
         ([], "segmentation is empty"),
         ([[1, 2, 3]], "polygon has 3 numbers"),
+        ([[0.1, 0.1, 0.9, 0.1, 0.9, 0.9]], "shares"),
+        ([[0, 1, 1, 0, 0, 0, 0, 0]] * 6, "0 and 1|matrix|0/1"),
         (None, "segmentation is None; expected polygons or a run-length code"),
     ],
 )

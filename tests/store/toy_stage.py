@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import yaml
+from numpy.random import default_rng  # early: an unprivileged process may not read the standard library
 from numpy.typing import NDArray
 
 from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
@@ -37,13 +38,13 @@ def make_layout(params: dict[str, Any]) -> AttentionLayout:
 def draw_maps(params: dict[str, Any], layout: AttentionLayout, expression: int) -> CrossMaps:
     """Values of an expression, by its number, its picture's edition and the seed alone."""
     edition = params.get("editions", {}).get(expression // params["sentences"], 0)
-    rng = np.random.default_rng([params["seed"], expression, edition])
+    rng = default_rng([params["seed"], expression, edition])
     shape = (int(layout.tokens[expression]), 2)
     return CrossMaps(KEYS, {size: rng.random((*shape, *size)).astype(np.float32) for size in SIZES})
 
 
 def draw_self(params: dict[str, Any], image: int) -> SelfMaps:
-    rng = np.random.default_rng([params["seed"], image])
+    rng = default_rng([params["seed"], image])
     values: NDArray[np.float32] = rng.random((1, 16, 16)).astype(np.float32)
     return SelfMaps({(4, 4): (MapKey(0, 2, "self", 4, 4),)}, {(4, 4): values})
 
