@@ -3,10 +3,10 @@
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
-from refdiff.engine.progress import showing_progress
 from refdiff.engine.settings import read_engine
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
+from refdiff.progress import showing_progress
 
 
 def main() -> None:

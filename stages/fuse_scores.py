@@ -3,9 +3,6 @@
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.fusion.inputs import open_inputs
@@ -15,6 +12,7 @@ from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
+from refdiff.progress import track
 from refdiff.provenance import describe_run
 
 
@@ -40,7 +38,7 @@ def main() -> None:
 
 
 def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
-    return track(steps, "fuse_scores", total, console=Console(stderr=True))
+    return track(steps, "fuse_scores", total)
 
 
 if __name__ == "__main__":

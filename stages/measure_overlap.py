@@ -1,13 +1,11 @@
 """Stage measure_overlap: intersection and union of every candidate mask of a split with the true masks."""
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
 from refdiff.masks.overlap import join_tables, measure_overlap, write_overlap
+from refdiff.progress import track
 from refdiff.proposals.tables import read_proposals
 from refdiff.provenance import describe_run
 
@@ -28,7 +26,7 @@ def main() -> None:
         )
         photos = measure_overlap(dataset, read_proposals(layout.proposals(source)))
         title, total = f"measure_overlap {split} {source}", len(dataset.images.image_id)
-        table = join_tables(track(photos, title, total, console=Console(stderr=True)))
+        table = join_tables(track(photos, title, total, "photos"))
         write_overlap(layout.overlap(source), table, provenance)
         pairs += len(table)
     print(f"{layout.overlap('*').parent}: {pairs} pairs of {len(sources)} sources ({', '.join(sources)})")

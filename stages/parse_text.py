@@ -2,13 +2,11 @@
 
 from collections import Counter
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
 from refdiff.layout import SplitLayout
+from refdiff.progress import track
 from refdiff.provenance import describe_run
 from refdiff.text.settings import read_parser_settings
 from refdiff.text.tables import write_text
@@ -29,9 +27,9 @@ def main() -> None:
     rows = list(
         track(
             parser.parse_all(expressions.sentence, names),
-            description=f"parse_text {split}",
-            total=len(names),
-            console=Console(stderr=True),
+            f"parse_text {split}",
+            len(names),
+            "sentences",
         )
     )
     provenance = describe_run(

@@ -7,14 +7,12 @@ import shutil
 from collections.abc import Iterable
 from typing import Any
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.pooling.split import pool_split
+from refdiff.progress import track
 
 
 def main() -> None:
@@ -34,7 +32,7 @@ def main() -> None:
 
 
 def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
-    return track(steps, "pool_masks", total, console=Console(stderr=True))
+    return track(steps, "pool_masks", total)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,5 @@
 """Stage propose_heat_masks: candidate masks of every expression of a split, cut from its heat map."""
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.attention.store import AttentionStore
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
@@ -10,6 +7,7 @@ from refdiff.dataset.tables import read_dataset
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import parse_section
+from refdiff.progress import track
 from refdiff.proposals.heat_split import propose_heat_split
 from refdiff.proposals.settings import HEAT_SOURCES, ProposeMasksSettings
 from refdiff.proposals.tables import write_proposals
@@ -39,7 +37,7 @@ def main() -> None:
             ),
             f"propose_heat_masks {arguments.split} {arguments.heat_source}",
             total,
-            console=Console(stderr=True),
+            "expressions",
         )
     )
     provenance = describe_run(

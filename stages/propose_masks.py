@@ -1,12 +1,14 @@
 """Stage propose_masks: candidate masks of every photo of a split, by one source."""
 
+import sys
+
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.dataset.tables import read_dataset
-from refdiff.engine.progress import showing_progress
 from refdiff.engine.settings import read_engine
 from refdiff.layout import SplitLayout
 from refdiff.params import parse_section
+from refdiff.progress import showing_progress
 from refdiff.proposals.filters import filter_proposals
 from refdiff.proposals.propose_split import NamedSource, propose_split
 from refdiff.proposals.settings import PHOTO_SOURCES, ProposeMasksSettings
@@ -43,6 +45,14 @@ def main() -> None:
     total = write_proposals(path, parts, range(photos), None, {**provenance, "made_by": made.made_by})
     made.finish()
     empty = sum(len(part) == 0 for part in parts)
+    if 2 * empty > photos:
+        unfound = sum(len(part) == 0 for part in made.parts)
+        print(
+            f"warning: {path}: {empty} of {photos} photos have no mask, so that their sentences get an empty one: "
+            f"sources.{arguments.source} found none in {unfound}, and propose_masks.filters left none in "
+            f"{empty - unfound}; see to its thresholds, or use another source",
+            file=sys.stderr,
+        )
     print(f"{path}: {total} masks of {photos} photos, {empty} photos without any; {made.computed} computed now")
 
 

@@ -1,15 +1,14 @@
 """Stage render_report: one HTML page over all splits and methods."""
 
+from itertools import count
 from pathlib import Path
-
-from rich.console import Console
-from rich.progress import Progress
 
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.evaluation.table import print_table, read_results
 from refdiff.layout import PAGE
 from refdiff.params import PARAMS_FILE, parse_section
+from refdiff.progress import showing_progress
 from refdiff.report.gather import gather_report, read_rows
 from refdiff.report.output import write_whole
 from refdiff.report.page import render_page
@@ -23,15 +22,15 @@ def main() -> None:
     settings = parse_section(RenderReportSettings, params["render_report"], "render_report")
     results = read_results(rows.splits, rows.methods)
     parameters = PARAMS_FILE.read_text(encoding="utf-8")
-    with Progress(console=Console(stderr=True)) as progress:
-        task = progress.add_task("render_report", total=len(rows.splits))
+    total, done = len(rows.splits), count(1)
+    with showing_progress("render_report", "splits") as tell:
         report = gather_report(
             Path(),
             rows,
             results,
             settings,
             parameters=parameters,
-            progress=lambda _: progress.update(task, advance=1),
+            progress=lambda _: tell(next(done), total),
         )
     page = render_page(report).encode("utf-8", errors="replace")
     write_whole(PAGE, page)

@@ -7,14 +7,12 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from rich.console import Console
-from rich.progress import track
-
 from refdiff.dataset.faults import FaultLog, RemarkKind
 from refdiff.dataset.photo_remarks import remark_on_photo
 from refdiff.dataset.records import PhotoRecord
 from refdiff.errors import ImageError
 from refdiff.photo import PhotoFrame, decode_photo, read_bytes
+from refdiff.progress import track
 
 _MAX_THREADS = 8
 
@@ -42,7 +40,7 @@ def check_photos(photos: Iterable[PhotoRecord], max_pixels: int, faults: FaultLo
         # Pillow warns of damaged EXIF blocks and of bombs; the first is harmless, the second is a fault below.
         warnings.filterwarnings("ignore", module=r"PIL\.")
         results = pool.map(lambda record: _check_photo(record, max_pixels), records)
-        progress = track(results, "photos", total=len(records), console=Console(stderr=True))
+        progress = track(results, "prepare_dataset", len(records), "photos")
         for record, result in zip(records, progress, strict=True):
             if isinstance(result, ImageError):
                 faults.add("image", str(result))

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from refdiff.command import EXIT_REFUSED
-from refdiff.doctor.findings import Finding, Section, format_bytes, format_sections
+from refdiff.doctor.findings import FAULTS, Finding, Section, format_bytes, format_sections
 from refdiff.params import PARAMS_FILE, read_params
+from refdiff.paths import expand
 from refdiff.presets.table import PRESETS
 from refdiff.recipe import locate_models
 
@@ -39,7 +40,7 @@ def _examine(arguments: argparse.Namespace) -> None:
     """
     sections = examine(arguments.params, arguments.preset)
     print(format_sections(sections))
-    absent = [finding for section in sections for finding in section.findings if finding.state == "MISSING"]
+    absent = [finding for section in sections for finding in section.findings if finding.state in FAULTS]
     if not absent:
         print("\nall is there")
         return
@@ -65,6 +66,7 @@ def examine(path: Path, preset: str | None) -> list[Section]:
     from refdiff.doctor.machine import check_machine, check_packages
     from refdiff.doctor.models import check_models, name_models
 
+    path = expand(path)
     params = locate_models(read_params(path), path.resolve().parent) if preset is None else PRESETS[preset].read()
     project, problems = list_problems(params)
     models = list(name_models(project))
@@ -87,5 +89,5 @@ def _describe_parameters(project: "Project", problems: list[str], name: str) -> 
     """All sections and how rows go together."""
     tables = ("splits", "captures", "sources", "methods")
     rows = "; ".join(f"{table} {', '.join(project.names.get(table, ()))}" for table in tables)
-    faults = tuple(Finding("MISSING", problem) for problem in problems)
+    faults = tuple(Finding("WRONG", problem) for problem in problems)
     return Section("parameters", faults or (Finding("ok", f"{name}: {rows}"),))

@@ -50,7 +50,7 @@ def estimate(
     try:
         speeds = {(model.device, model.dtype): _speed(model) for model in models}
     except RefdiffError as error:
-        return Section(title, (Finding("MISSING", str(error)),))
+        return Section(title, (Finding("WRONG", str(error)),))
     rates = {model.where: _SHARE_OF_PEAK * speeds[model.device, model.dtype] for model in models}
     lines = [_HEADER]
     total = [0.0] * 4

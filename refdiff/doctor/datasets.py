@@ -1,5 +1,6 @@
 """The datasets of params.yaml: their files, their counts against the published ones, and their photos."""
 
+import shlex
 from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
@@ -50,7 +51,9 @@ def check_datasets(project: Project) -> tuple[Section, dict[str, SplitSize]]:
     sizes: dict[str, SplitSize] = {}
     drawn: DrawSettings | None = project.sections.get("draw_scenes")
     settings: PrepareDatasetSettings | None = project.sections.get("prepare_dataset")
-    for name, row in project.rows["splits"].items() if settings is not None else ():
+    if settings is None:
+        return Section("datasets", (Finding("note", "not looked at while prepare_dataset does not fit"),)), sizes
+    for name, row in project.rows["splits"].items():
         if drawn is not None and row.folder == drawn.folder and not expand(row.folder).exists():
             findings.append(Finding("ok", f"{name}: `dvc repro` draws it"))
             sizes[name] = SplitSize(drawn.images, drawn.images * drawn.sentences_per_image, _DRAWN_TOKENS, False)
@@ -68,7 +71,8 @@ def _check_split(name: str, row: SplitRow, settings: PrepareDatasetSettings) -> 
     try:
         records = READERS[row.format](row, settings, faults)
     except RefdiffError as error:
-        findings = [Finding("MISSING", str(error), _fetch_annotations(row, benchmark))]
+        source = f"; {_GREFCOCO} has them" if row.format == "grefcoco" else ""
+        findings = [Finding("MISSING", f"{error}{source}", _fetch_annotations(row, benchmark))]
         if not expand(row.images).is_dir():
             findings.append(_no_photos(row, benchmark))
         return findings, _published_size(benchmark)
@@ -134,16 +138,14 @@ def _fetch_annotations(row: SplitRow, benchmark: Benchmark | None) -> tuple[str,
     name, parent = Path(row.folder).name, Path(row.folder).parent
     if row.format == "refer" and benchmark is not None and name in _STAMPS:
         address = _ARCHIVE.format(stamp=_STAMPS[name], name=name)
-        return (f"curl -Lo {name}.zip '{address}' && unzip -q {name}.zip -d {parent}",)
-    if row.format == "grefcoco":
-        return (f"mkdir -p {row.folder}  # grefs(unc).json and instances.json, see {_GREFCOCO}",)
+        return (f"curl -Lo {name}.zip '{address}' && unzip -q {name}.zip -d {shlex.quote(str(parent))}",)
     return ()
 
 
 def _fetch_photos(row: SplitRow, benchmark: Benchmark | None) -> tuple[str, ...]:
     if benchmark is None:
         return ()
-    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {Path(row.images).parent}",)
+    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {shlex.quote(str(Path(row.images).parent))}",)
 
 
 def _without_repeats(findings: list[Finding]) -> tuple[Finding, ...]:

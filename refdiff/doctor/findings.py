@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["ok", "note", "MISSING"]
+State = Literal["ok", "note", "MISSING", "WRONG"]
+FAULTS: tuple[State, ...] = ("MISSING", "WRONG")
 _INDENT = " " * 11
 _WIDTHS = (72, 120)
 
@@ -16,7 +17,7 @@ class Finding:
     """One fact.
 
     Attributes:
-        state: ok: in order; note: runs, and should be known; MISSING: a run would end with it.
+        state: ok: in order; note: runs, and should be known; MISSING, WRONG: a run would end with it.
         text: What was found.
         run: Commands that bring what is missing.
         download: Bytes that these fetch, as far as known.

@@ -113,13 +113,13 @@ def _check_captures(facts: "PipelineFacts", captures: Mapping[str, CaptureSettin
         try:
             sides = set(facts.map_sides(capture.canvas_px).values())
         except RefdiffError as error:
-            findings.append(Finding("MISSING", f"captures.{name}: {error}"))
+            findings.append(Finding("WRONG", f"captures.{name}: {error}"))
             continue
         wanted = set(capture.cross_layers.map_px) if isinstance(capture.cross_layers, LayersBySize) else set()
         if wanted - sides:
             text = f"no layer has maps of {min(wanted - sides)} on a canvas of {capture.canvas_px} px"
             there = ", ".join(map(str, sorted(sides)))
-            findings.append(Finding("MISSING", f"captures.{name}.cross_layers: {text}; expected some of: {there}"))
+            findings.append(Finding("WRONG", f"captures.{name}.cross_layers: {text}; expected some of: {there}"))
         if warning := facts.warn_of_canvas(capture.canvas_px):
             findings.append(Finding("note", f"captures.{name}: {warning}"))
     return findings

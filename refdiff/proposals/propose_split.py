@@ -1,5 +1,6 @@
 """All photos of a split through a source: what other splits or an interrupted run computed is taken from the pool."""
 
+import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -7,6 +8,7 @@ from functools import partial
 from pathlib import Path
 
 from refdiff.dataset.tables import Dataset
+from refdiff.device import choose_device, describe_device
 from refdiff.engine.accelerators import take_accelerator
 from refdiff.engine.photos import Report, compute_photos
 from refdiff.engine.settings import SERIAL, Engine
@@ -14,7 +16,7 @@ from refdiff.errors import StoreError
 from refdiff.layout import SplitLayout
 from refdiff.proposals.candidates import Proposals, of_codes
 from refdiff.proposals.job import COLUMNS, STAGE, ProposeJob, gather_facts, list_photos
-from refdiff.proposals.settings import PhotoSourceSettings
+from refdiff.proposals.settings import PhotoSourceSettings, SamSettings
 from refdiff.proposals.source import Photo, PhotoSource
 from refdiff.proposals.split_opening import open_split_source
 from refdiff.store.fingerprint import digest_facts
@@ -79,6 +81,9 @@ def propose_split(
     if engine.settings.kind == "serial":  # before torch looks for its devices
         take_accelerator(engine.settings.accelerators)
     source = open_split_source(named.settings, named.device, layout.split, dataset)
+    if isinstance(named.settings, SamSettings):
+        device = describe_device(choose_device(named.device), named.settings.dtype)
+        print(f"{STAGE} {layout.split} {named.name}: on {device}", file=sys.stderr)
     if not source.of_pixels:
         parts = [source.propose(photo) for photo in list_photos(dataset, layout.root)]
         report(len(parts), len(parts))

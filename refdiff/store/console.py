@@ -8,6 +8,7 @@ from pathlib import Path
 
 from refdiff.errors import StoreMismatchError
 from refdiff.parquet import verify_table
+from refdiff.paths import expand
 from refdiff.store.describe import describe_summary, format_size, summarise_store
 from refdiff.store.dvc_cache import find_cached
 from refdiff.store.manifest import METADATA
@@ -27,7 +28,7 @@ def print_verification(path: str) -> None:
         StoreError: The store cannot be opened.
     """
     if path.endswith(".parquet"):
-        rows = verify_table(Path(path))
+        rows = verify_table(expand(path))
         print(f"{path}: whole; {rows} rows")
         return
     store = open_store(path)
@@ -65,7 +66,7 @@ def repair_and_print(path: str) -> None:
         store = open_store(path)
     except StoreMismatchError:
         # Without its metadata nothing tells what is whole, except where DVC knows the folder as an output.
-        folder = Path(path)
+        folder = expand(path)
         if "://" in path or not find_cached(folder):
             raise
         fault = Fault(Kind.DAMAGED, METADATA, None, "is no metadata of a store")
@@ -77,7 +78,7 @@ def repair_and_print(path: str) -> None:
     if not faults:
         print(f"{path}: whole; nothing to repair")
         return
-    print_repair(Path(path), repair_store(store, faults))
+    print_repair(expand(path), repair_store(store, faults))
 
 
 def prune_and_print(*, dry_run: bool) -> None:

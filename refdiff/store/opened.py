@@ -5,13 +5,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from refdiff.errors import ArtifactMissingError, ShardCorruptError, StoreMismatchError, translate_read_errors
+from refdiff.errors import (
+    ArtifactMissingError,
+    ShardCorruptError,
+    StoreError,
+    StoreMismatchError,
+    translate_read_errors,
+)
+from refdiff.paths import expand
 from refdiff.store.byte_source import ByteSource, LocalFolder
 from refdiff.store.manifest import METADATA, Manifest, ShardEntry, parse_facts, parse_manifest, parse_marker
 
 FACTS = "facts.json"
 MARKERS = "done"
 CONTENT = "content"
+NEAR = ("", "*/", "*/*/", "*/*/*/")
+"""Below a folder that is no store, where stores are looked for: artifacts/<split>/<kind>/<name>.zarr."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,9 +56,12 @@ def open_store(path: str) -> OpenedStore:
     """
     if "://" in path:
         return _open_published(_open_remote(path))
-    folder = Path(path)
+    folder = expand(path)
     with translate_read_errors(folder):
-        is_work = (folder / FACTS).is_file() and (folder / CONTENT).is_dir()
+        is_work = _is_work(folder)
+        refusal = "" if is_work else _describe_other(folder)
+    if refusal:
+        raise StoreError(f"{folder}: {refusal}")
     if is_work:
         return open_work(folder)
     return _open_published(LocalFolder(folder))
@@ -73,6 +85,34 @@ def open_work(folder: Path) -> OpenedStore:
     source = LocalFolder(folder / CONTENT)
     manifest = Manifest(str(facts.get("stage", folder.parent.name)), facts, tuple(shards), {}, complete=False)
     return OpenedStore(source, manifest, source.names(), tuple(bad), folder)
+
+
+def _is_work(folder: Path) -> bool:
+    return (folder / FACTS).is_file() and (folder / CONTENT).is_dir()
+
+
+def _describe_other(path: Path) -> str:
+    """What is there in place of a store, and where a store is near; empty where a store is, or nothing at all."""
+    is_whole = path.suffix == ".zarr" or (path / METADATA).exists()
+    around = [each for each in path.parents if each.suffix == ".zarr" and (each / METADATA).is_file()]
+    if around and path.suffix != ".zarr" and path.exists():
+        return f"is a part of a store; expected the whole; give {around[0]}"
+    expected = "expected a store, which is a folder that ends in .zarr"
+    if path.suffix == ".dvc" and path.is_file():
+        return f"is DVC's note of {path.with_suffix('')}; {expected}; give that path"
+    if path.is_file():
+        table = "; `refdiff store verify` reads tables, the other commands do not" if path.suffix == ".parquet" else ""
+        return f"is a file; {expected}; correct the path{table}"
+    if is_whole or not path.is_dir():
+        return ""
+    if not any(path.iterdir()):
+        return f"is an empty folder; {expected}; correct the path, or run `dvc repro` or `dvc pull`"
+    near = [each for depth in NEAR for each in sorted(path.glob(f"{depth}*.zarr"))]
+    near += [each.parent for depth in NEAR for each in sorted(path.glob(f"{depth}*/{FACTS}"))]
+    advice = (
+        f"give {' or '.join(map(str, near[:3]))}{' or another' if near[3:] else ''}" if near else "correct the path"
+    )
+    return f"has no {METADATA}; {expected}, or a work folder below .work; {advice}"
 
 
 def _list_markers(done: Path) -> list[Path]:

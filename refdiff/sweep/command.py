@@ -10,6 +10,7 @@ from typing import Any
 
 from refdiff.errors import OutputError, ParameterError
 from refdiff.params import PARAMS_FILE, read_params
+from refdiff.progress import track
 from refdiff.report.output import STANDARD_OUTPUT, check_file_path, check_outputs, write_whole
 from refdiff.sweep.axes import WEIGHTS, draw_points, make_grid, parse_axis
 from refdiff.sweep.plot import draw_sweep
@@ -148,7 +149,4 @@ def _percent(share: float | None) -> str:
 
 
 def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
-    from rich.console import Console
-    from rich.progress import track
-
-    return track(steps, "sweep", total, console=Console(stderr=True), transient=True)
+    return track(steps, "sweep", total, transient=True)

@@ -22,8 +22,8 @@ class ClipTokenizer:
         model: open_clip model name (`ViT-B-16-quickgelu`), `local-dir:FOLDER` or `hf-hub:ID`.
 
     Raises:
-        ModelError: open_clip does not know the model, or its tokenizer is not on this machine or not of a kind whose
-            positions are known.
+        ModelError: open_clip does not know the model, its image tower cannot be used, or its tokenizer is not on this
+            machine or not of a kind whose positions are known.
     """
 
     def __init__(self, model: str) -> None:
@@ -92,7 +92,10 @@ def _leading_tokens(tokenizer: SimpleTokenizer | HFTokenizer) -> int:
 
 
 def _load(model: str) -> SimpleTokenizer | HFTokenizer:
-    repository = read_config(model, f"{WHERE}: {model}").text_cfg.hf_tokenizer_name
+    where = f"{WHERE}: {model}"
+    config = read_config(model, where)
+    config.vision_cfg.kind().check(where)  # whoever fetches a tokenizer should not learn later that the model is no use
+    repository = config.text_cfg.hf_tokenizer_name
     try:
         if repository:
             tokenizer = open_clip.get_tokenizer(model, local_files_only=True)

@@ -268,7 +268,7 @@ def test_the_stage(layout: SplitLayout):
     shutil.copytree(MODEL, layout.root / "model")
     params = {
         "splits": {"tiny": {}},
-        "captures": {"paper": PAPER, "bad": {**PAPER, "cross_layers": {"map_px": [5]}}},
+        "captures": {"paper": PAPER},
         "extract_attention": {**SECTION, "model": "model"},
         "engine": ENGINE,
     }
@@ -281,7 +281,9 @@ def test_the_stage(layout: SplitLayout):
     store = AttentionStore.open(layout.attention("paper"), expressions=5)
     assert str(layout.root) not in json.dumps(store.provenance)
 
+    params["captures"]["bad"] = {**PAPER, "cross_layers": {"map_px": [5]}}
+    (layout.root / "params.yaml").write_text(yaml.safe_dump(whole_params(params)))
     refused = run_stage(layout.root, "tiny", "bad")
     assert refused.returncode == 2
-    assert refused.stderr.strip().splitlines()[-1].startswith("error: cross_layers.map_px: no layer has maps of side 5")
+    assert refused.stderr.strip().splitlines()[-1].startswith("error: captures.bad.cross_layers.map_px: the model")
     assert "Traceback" not in refused.stderr

@@ -154,7 +154,8 @@ def test_curves(split: SmallSplit) -> None:
     assert [point["threshold"] for point in result.curves] == list(CURVE_THRESHOLDS)
     assert len(CURVE_THRESHOLDS) == 101
     for name in ("precision", "chance", "oracle"):
-        values = [point[name] for point in result.curves]
+        values = [value for point in result.curves if (value := point[name]) is not None]
+        assert len(values) == 101
         assert values[0] == 1.0
         assert all(later <= earlier + 1e-12 for earlier, later in pairwise(values))
     assert result.curves[50]["precision"] == result.metrics["Pr@0.5"]

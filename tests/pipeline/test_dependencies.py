@@ -21,6 +21,7 @@ NEUTRAL = {
     Path("refdiff/layout.py"),
     Path("refdiff/parameter_words.py"),
     Path("refdiff/params.py"),
+    Path("refdiff/progress.py"),
     Path("refdiff/paths.py"),
     Path("refdiff/whole_file.py"),
     # Who computes a shard, and not what is in it: the engines' tests hold that every engine makes the same bits.

@@ -36,6 +36,7 @@ AROUND = {
     "extract_attention": {
         "command.py",
         "checking/start.py",
+        "progress.py",
         "diffusion/extraction.py",
         # Shards out of DVC's cache: this same code made them, and they have the digests that were recorded then.
         "store/dvc_cache.py",
@@ -45,6 +46,7 @@ AROUND = {
     "propose_masks": {
         "command.py",
         "checking/start.py",
+        "progress.py",
         "proposals/propose_split.py",
         # Masks that are read from a file or from the dataset never enter the pool.
         "proposals/split_opening.py",
@@ -58,7 +60,7 @@ AROUND = {
         "dataset/settings.py",
         "dataset/unpickle.py",
     },
-    "embed_clip": {"command.py", "checking/start.py", "clip/embed_split.py"},
+    "embed_clip": {"command.py", "checking/start.py", "progress.py", "clip/embed_split.py"},
 }
 
 

@@ -1,9 +1,11 @@
 import sys
 from pathlib import Path
 
+import huggingface_hub.constants
 import pytest
 import yaml
 from dvc.utils.serialize import modify_yaml
+from PIL import Image
 
 from refdiff import cli
 from refdiff.checking.project import check_project
@@ -11,6 +13,7 @@ from refdiff.dataset.settings import SplitRow
 from refdiff.params import parse_section, read_params
 from refdiff.presets.datasets import DATASETS
 from refdiff.presets.table import PRESETS
+from tests.demo_scene import scene_photo
 
 ROOT = Path(__file__).parents[2]
 METHODS = ["ref-diff", "gs", "ds", "ref-diff-plus", "released"]
@@ -137,3 +140,18 @@ def test_names_of_rows_are_plain(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         _init(monkeypatch, "--preset", "light", "--dataset", "jsonl", "--folder", "data/2024.1", "--splits", "a.b") == 0
     )
     assert list(read_params(folder / "params.yaml")["splits"]) == ["own_2024_1_a_b"]
+
+
+def test_segment_takes_a_preset_and_its_method(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Without its models it ends with the first one's name."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(folder / "hub"))
+    Image.fromarray(scene_photo()).save(folder / "photo.png")
+    words = ["refdiff", "segment", "photo.png", "the dog", "-o", "out.png", "--preset", "released"]
+    for more, said in (([], "hf download stable-diffusion-v1-5/"), (["--params", "x.yaml"], "not allowed with")):
+        monkeypatch.setattr(sys, "argv", [*words, *more])
+        with pytest.raises(SystemExit) as ending:
+            cli.main()
+        assert ending.value.code == 2
+        assert said in capsys.readouterr().err

@@ -75,5 +75,5 @@ def test_three_photos_through_the_pipeline(hub: Path, tmp_path: Path) -> None:
     _run(tmp_path, hub, "dvc", "repro")
     for method in METHODS:
         metrics = json.loads((tmp_path / f"reports/own_val/{method}/metrics.json").read_text())
-        assert metrics["count"] == len(lines)
+        assert metrics["n_evaluated"] == len(lines)
     assert (tmp_path / "report.html").is_file()

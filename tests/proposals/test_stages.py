@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,8 @@ def test_masks_of_photos_and_their_overlap(layout: SplitLayout) -> None:
         assert result.returncode == 0, result.stderr
         said.append(result.stdout.strip())
         assert f"propose_masks toy {source}" in result.stderr
+        warning = "mine.parquet: 2 of 3 photos have no mask, .*: sources.mine found none in 2, and .* left none in 0;"
+        assert bool(re.search(f"warning: .*{warning}", result.stderr)) == (source == "mine")
     assert said == [
         "artifacts/toy/proposals/regions.parquet: 3 masks of 3 photos, 1 photos without any; 3 computed now",
         "artifacts/toy/proposals/mine.parquet: 1 masks of 3 photos, 2 photos without any; 3 computed now",

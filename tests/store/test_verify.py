@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from refdiff.clip.store_writer import DIMENSIONS
-from refdiff.errors import ArtifactMissingError, StoreMismatchError
-from refdiff.store.console import EXIT_DAMAGED, print_summary, print_verification
+from refdiff.errors import ArtifactMissingError, StoreError, StoreMismatchError
+from refdiff.store.console import EXIT_DAMAGED, print_summary, print_verification, repair_and_print
 from refdiff.store.describe import summarise_store
 from refdiff.store.fingerprint import digest_file
 from refdiff.store.opened import open_store
@@ -101,11 +101,41 @@ def test_shards_that_nobody_recorded_are_missed(published: Path):
 def test_what_is_no_store_is_refused(tmp_path: Path, published: Path):
     with pytest.raises(ArtifactMissingError, match=r"not there; expected the folder of a store"):
         open_store(str(tmp_path / "nothing"))
-    with pytest.raises(ArtifactMissingError, match=r"has no zarr\.json"):
+    with pytest.raises(StoreError, match=rf"has no zarr\.json; .*; give {published}$"):
         open_store(str(tmp_path))
     (published / "zarr.json").write_text("[" * 100_000)
     with pytest.raises(StoreMismatchError, match="is no metadata of a store of refdiff"):
         open_store(str(published))
+
+
+def test_what_is_near_a_store_is_told_apart(
+    published: Path, in_work: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "empty").mkdir()
+    for name in ("text.parquet", "notes.txt", "paper.zarr.dvc", "other/notes.txt"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "a.zarr").mkdir()
+    file = r"is a file; expected a store, which is a folder that ends in \.zarr; correct the path"
+    expected = {
+        "notes.txt": f"{file}$",
+        "text.parquet": f"{file}; `refdiff store verify` reads tables, the other commands do not$",
+        "paper.zarr.dvc": r"is DVC's note of .*paper\.zarr; .*; give that path$",
+        "empty": "is an empty folder; .*; correct the path, or run `dvc repro` or `dvc pull`$",
+        "other": r"has no zarr\.json; expected a store, .*, or a work folder below \.work; correct the path$",
+        ".work": f"; give {in_work}$",
+        "a.zarr": r"has no zarr\.json",
+    }
+    for name, message in expected.items():
+        for action in (print_verification, repair_and_print, lambda path: print_summary(path, as_json=False)):
+            if name != "text.parquet" or action is not print_verification:
+                with pytest.raises(StoreError, match=message):
+                    action(str(tmp_path / name))
+    for part in ("zarr.json", "tokens", "tokens/zarr.json"):
+        with pytest.raises(StoreError, match=f"is a part of a store; expected the whole; give {published}$"):
+            open_store(str(published / part))
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert open_store(f"~/{published.relative_to(tmp_path)}").manifest.complete
 
 
 def test_info(published: Path, in_work: Path, capsys: pytest.CaptureFixture[str]):

@@ -102,6 +102,7 @@ def test_a_transformers_tokenizer_is_read_by_its_own_offsets(tmp_path: Path) -> 
             "hf-hub:nobody/has-this",
             r"nor in the hub's cache .*`hf download nobody/has-this --include open_clip_config.json",
         ),
+        ("ViT-B-16-SigLIP", r"ViT-B-16-SigLIP: its image tower is TimmModel .*; expected a plain ViT"),
         (
             "roberta-ViT-B-32",
             r"the tokenizer of 'roberta-ViT-B-32' cannot be read .*`hf download roberta-base --include '\*.json'",

@@ -14,9 +14,10 @@ from refdiff.errors import ArtifactMissingError, ModelError, TextError
 from refdiff.layout import SplitLayout
 from refdiff.masks.rle import encode_mask
 from refdiff.parquet import read_provenance
-from refdiff.text.settings import ParserSettings
+from refdiff.text.settings import ParserSettings, ParseTextSettings
 from refdiff.text.tables import read_text
 from stages import parse_text
+from tests.text.conftest import FIXTURES
 from tests.whole_params import whole_params
 
 ROOT = Path(__file__).parents[2]
@@ -44,9 +45,9 @@ def make_project(folder: Path, sentences: list[str], settings: ParserSettings) -
     section = settings.model_dump(mode="json")
     params = {
         "splits": {"toy": {}},
-        "extract_attention": {"model": section.pop("unet_model"), "revision": section.pop("unet_revision")},
-        "embed_clip": {"model": section.pop("clip_model")},
-        "parse_text": section,
+        "extract_attention": {"model": section["unet_model"], "revision": None},
+        "embed_clip": {"model": f"local-dir:{FIXTURES / 'parity' / 'clip'}"},
+        "parse_text": {key: section[key] for key in ParseTextSettings.model_fields},
     }
     (folder / "params.yaml").write_text(yaml.safe_dump(whole_params(params)))
     return layout
