@@ -1,4 +1,5 @@
 import logging
+import shutil
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -176,13 +177,15 @@ def test_parameters_of_another_kind_are_refused() -> None:
         Segmenter([])  # pyright: ignore[reportArgumentType]
 
 
-def test_only_the_models_that_a_method_needs_are_loaded() -> None:
-    params = _params(extract_attention={"model": "nowhere/nothing"})
+def test_only_the_models_that_a_method_needs_are_loaded(tmp_path: Path) -> None:
+    whole = Path(_params()["extract_attention"]["model"])
+    shutil.copytree(whole / "tokenizer", tmp_path / "half" / "tokenizer")
+    params = _params(extract_attention={"model": str(tmp_path / "half")})
     segmenter = Segmenter(params, "ds")
     assert segmenter.loaded == ()
     assert segmenter.segment(scene_photo(), scene_sentences())[0].mask.any()
     assert set(segmenter.loaded) == {"parser", "source", "clip"}
-    with pytest.raises(ModelError, match="nowhere/nothing"):
+    with pytest.raises(ModelError, match="half"):
         segmenter.segment(scene_photo(), scene_sentences(), "gs")
 
 
