@@ -24,6 +24,7 @@ from refdiff.clip.mask_stack import CodedMasks
 from refdiff.clip.model import ClipModel
 from refdiff.clip.settings import ClipSettings
 from refdiff.clip.tower import VitTower
+from refdiff.command import run_command
 from refdiff.demo.scenes import draw_scene
 from refdiff.device import choose_device
 from refdiff.masks.rle import encode_masks
@@ -185,4 +186,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

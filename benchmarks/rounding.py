@@ -20,6 +20,7 @@ from benchmarks.schedules import PHOTO_HW, SCHEDULES, SENTENCES
 from benchmarks.sd15 import write_pipeline
 from benchmarks.table import print_rows
 from refdiff.attention.maps import CrossMaps
+from refdiff.command import run_command
 from refdiff.demo.models import DIFFUSION
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings
@@ -110,4 +111,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

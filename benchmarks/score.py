@@ -20,6 +20,7 @@ import yaml
 from benchmarks.extent import MINIATURE, Extent
 from benchmarks.synthetic import SPLIT, make_split
 from benchmarks.table import Cost, print_rows, run_process
+from refdiff.command import run_command
 
 CODE = Path(__file__).parents[1]
 STAGES = ("pool_masks", "fuse_scores", "evaluate_masks")
@@ -90,4 +91,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

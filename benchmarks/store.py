@@ -19,6 +19,7 @@ from benchmarks.extent import MINIATURE, Extent
 from benchmarks.synthetic_attention import write_attention
 from benchmarks.table import Cost, best_of, print_rows
 from refdiff.attention.store import AttentionStore
+from refdiff.command import run_command
 
 WAYS = ((1, 1, None), (1, 1, -5), (1, 1, 1), (1, 1, 3), (1, 1, 9), (4, 1, None), (1, 4, None), (16, 16, None))
 SOME_SENTENCES = 600
@@ -147,4 +148,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

@@ -18,6 +18,7 @@ from benchmarks.extent import Extent
 from benchmarks.synthetic_attention import write_attention
 from benchmarks.synthetic_clip import write_clip
 from benchmarks.synthetic_masks import PHOTO_SIZES, draw_blobs
+from refdiff.command import run_command
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
 from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
@@ -165,4 +166,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run_command(main)

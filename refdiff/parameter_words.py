@@ -59,7 +59,7 @@ def describe_odd_values(value: object, where: str) -> Iterator[str]:
                 yield from describe_odd_values(inner, f"{where}.{key}")
             else:
                 yield f"{where}: key {key!r} is no text, as YAML reads it; write it in quotes or choose another name"
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for place, inner in enumerate(value):
             yield from describe_odd_values(inner, f"{where}.{place}")
     elif isinstance(value, float) and not math.isfinite(value):
