@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refdiff.errors import ModelError
+from refdiff.errors import ModelError, ModelMissingError
 from refdiff.model_identity import convert_command, fetch_command
 from refdiff.paths import expand
 
@@ -71,7 +71,8 @@ class PipelineFolder:
         """The weights files of U-Net, VAE and text encoder: one each, or shards.
 
         Raises:
-            ModelError: A file of the pipeline is not there, by name; what is there instead is said.
+            ModelMissingError: A file of the pipeline is not there, by name; what is there instead is said.
+            ModelError: An index of shards does not name them.
         """
         found = {part: self._list_weights(part) for part in _STEMS}
         wanted = [SCHEDULER, *(f"{part}/config.json" for part in _STEMS)]
@@ -85,8 +86,10 @@ class PipelineFolder:
             others = [other for part in _STEMS for other in self._list_others(part) if not found[part][0].is_file()]
             unfound = sum(not file.is_file() for files in found.values() for file in files)
             if not others:
-                raise ModelError(f"{said}; expected a diffusers pipeline with safetensors weights; {self.advice}")
-            raise ModelError(f"{said}; {self._describe_others(others, len(missing) == unfound)}")
+                raise ModelMissingError(
+                    f"{said}; expected a diffusers pipeline with safetensors weights; {self.advice}"
+                )
+            raise ModelMissingError(f"{said}; {self._describe_others(others, len(missing) == unfound)}")
         return found
 
     def _list_weights(self, part: str) -> tuple[Path, ...]:
