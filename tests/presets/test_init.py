@@ -140,6 +140,9 @@ def test_names_of_rows_are_plain(folder: Path, monkeypatch: pytest.MonkeyPatch) 
         _init(monkeypatch, "--preset", "light", "--dataset", "jsonl", "--folder", "data/2024.1", "--splits", "a.b") == 0
     )
     assert list(read_params(folder / "params.yaml")["splits"]) == ["own_2024_1_a_b"]
+    monkeypatch.setenv("HOME", str(folder))
+    assert _init(monkeypatch, "--preset", "light", "--dataset", "jsonl", "--folder", "~/mine") == 0
+    assert read_params(folder / "params.yaml")["splits"]["mine_val"]["images"] == str(folder / "mine")
 
 
 def test_segment_takes_a_preset_and_its_method(
