@@ -47,7 +47,8 @@ def vae_config(width: int) -> dict[str, Any]:
 
 def write_configs(folder: Path, width: int) -> ModelIdentity:
     """The configurations alone: enough to plan a capture."""
-    for part, config in (("unet", unet_config(width)), ("vae", vae_config(width)), ("scheduler", {})):
+    parts = (("unet", unet_config(width)), ("vae", vae_config(width)), ("scheduler", {"num_train_timesteps": 1000}))
+    for part, config in parts:
         (folder / part).mkdir(parents=True)
         file = "scheduler_config.json" if part == "scheduler" else "config.json"
         (folder / part / file).write_text(json.dumps(config), encoding="utf-8")
@@ -76,7 +77,7 @@ def write_pipeline(folder: Path, width: int, dtype: torch.dtype) -> None:
     DDIMScheduler(beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear").save_pretrained(
         folder / "scheduler"
     )
-    (folder / "model_index.json").write_text("{}", encoding="utf-8")
+    (folder / "model_index.json").write_text('{"_class_name": "StableDiffusionPipeline"}', encoding="utf-8")
 
 
 def _text_width(width: int) -> int:

@@ -74,20 +74,19 @@ def make_split(root: Path, extent: Extent) -> SplitLayout:
 
 
 def write_params(root: Path) -> dict[str, Any]:
-    """The shipped parameters as far as the synthetic split has artifacts: one capture, one source per photo."""
+    """The shipped parameters, with rows for what the synthetic split has artifacts of: a capture, a source per photo."""
     params = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
-    shipped = {SPLIT: {}, "methods": params["methods"], "readouts": params["readouts"]}
-    kept = {
-        "splits": {SPLIT: {}},
+    readouts, methods = params["readouts"], params["methods"]
+    made = {
+        **params,
+        "splits": {SPLIT: next(iter(params["splits"].values()))},
         "sources": {SOURCE: params["sources"][SOURCE]},
         "heat_sources": {},
-        "readouts": {name: {**row, "capture": CAPTURE, "layers": "all"} for name, row in shipped["readouts"].items()},
-        "methods": {name: row for name, row in shipped["methods"].items() if row["proposals"] == SOURCE},
-        "fuse_scores": params["fuse_scores"],
-        "evaluate_masks": params["evaluate_masks"],
+        "readouts": {name: {**row, "capture": CAPTURE, "layers": "all"} for name, row in readouts.items()},
+        "methods": {name: row for name, row in methods.items() if row["proposals"] == SOURCE},
     }
-    (root / "params.yaml").write_text(yaml.safe_dump(kept, sort_keys=False), encoding="utf-8")
-    return kept
+    (root / "params.yaml").write_text(yaml.safe_dump(made, sort_keys=False), encoding="utf-8")
+    return made
 
 
 def _spread(many: int, owners: int) -> NDArray[np.int64]:
