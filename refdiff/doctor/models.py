@@ -100,8 +100,9 @@ def check_models(models: list[NamedModel]) -> tuple[Section, dict[str, float]]:
                 weights[model.where] = _KNOWN_BYTES[model.name] / _BYTES_OF_WEIGHT
             continue
         weights[model.where] = counted
-        number = f"{counted / 1e6:,.0f} million weights in {format_bytes(facts.bytes)}"
-        findings.append(Finding("ok", f"{model.where}: {model.name}, {number}"))
+        number = f"{counted / 1e6:,.0f} million" if counted >= 1e6 else f"{counted / 1e3:,.0f} thousand"
+        size = format_bytes(facts.bytes)
+        findings.append(Finding("ok", f"{model.where}: {model.name}, {number} weights in {size}"))
         findings += model.check(facts)
     return Section("models", tuple(findings)), weights
 
