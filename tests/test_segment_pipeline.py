@@ -41,7 +41,7 @@ SEEDS = (3, 8)
 
 @pytest.fixture(scope="module")
 def params() -> dict[str, Any]:
-    return locate_models(read_params(ROOT / "params.yaml"), ROOT)
+    return locate_models(read_params(ROOT / "refdiff/presets/demo.yaml"), ROOT)
 
 
 @pytest.fixture(scope="module")

@@ -78,7 +78,7 @@ def test_a_stage_names_no_code_that_it_does_not_import(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_a_stage_is_its_script_and_has_its_section(name: str) -> None:
-    params = read_params(ROOT / "params.yaml")
+    params = read_params(ROOT / "refdiff/presets/demo.yaml")
     assert f"python -m stages.{name}" in _entry(name)["cmd"]
     for param in _entry(name)["params"]:
         find(params, param.split(".${")[0])  # refused where it is not there
