@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 SOURCE = Path(__file__).parents[2]
-COPIED = ("refdiff", "stages", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore")
+COPIED = ("demo", "refdiff", "stages", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore")
 
 
 @dataclass(frozen=True, slots=True)
