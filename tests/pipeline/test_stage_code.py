@@ -124,7 +124,7 @@ def _mask_facts() -> Mapping[str, Any]:
 
 
 def _view_facts() -> Mapping[str, Any]:
-    settings = parse_section(ClipSettings, read_params(ROOT / "params.yaml")["embed_clip"], "embed_clip")
+    settings = parse_section(ClipSettings, read_params(ROOT / "refdiff/presets/demo.yaml")["embed_clip"], "embed_clip")
     return photo_pool.gather_facts(settings, ModelIdentity("model", ROOT, "sha256:0"))
 
 
