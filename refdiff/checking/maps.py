@@ -20,7 +20,9 @@ def find_map_conflicts(project: Project, pipeline: PipelineFacts) -> Iterator[st
         try:
             sides = pipeline.map_sides(capture.canvas_px)
             plan_runs(capture.schedule, pipeline.train_timesteps)
-            kept = _pick(capture.cross_layers, sides, "cross_layers", f"the model at canvas_px {capture.canvas_px}")
+            kept = pick_layers(
+                capture.cross_layers, sides, "cross_layers", f"the model at canvas_px {capture.canvas_px}"
+            )
         except ParameterError as error:
             yield f"captures.{name}.{error}"
             continue
@@ -28,13 +30,19 @@ def find_map_conflicts(project: Project, pipeline: PipelineFacts) -> Iterator[st
             if readout.capture != name:
                 continue
             try:
-                _pick(readout.layers, kept, "layers", f"capture {name!r}")
+                pick_layers(readout.layers, kept, "layers", f"capture {name!r}")
             except ParameterError as error:
                 yield f"readouts.{reader}.{error}"
 
 
-def _pick(wanted: Any, sides: Mapping[str, int], parameter: str, owner: str) -> Mapping[str, int]:
-    """The layers that are wanted of those that are there, by name.
+def pick_layers(wanted: Any, sides: Mapping[str, int], parameter: str, owner: str) -> Mapping[str, int]:
+    """The layers that are wanted of those that are there, by name, with the sides of their maps.
+
+    Args:
+        wanted: As a capture's `cross_layers` or a readout's `layers`.
+        sides: The layers that are there.
+        parameter: What messages call `wanted`.
+        owner: What they call the model or capture that has the layers.
 
     Raises:
         ParameterError: One is not there.
