@@ -38,7 +38,7 @@ MODEL = ModelIdentity("model", Path(), "sha256:0")
 def params(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Params:
     """The repository's own parameters, in a folder that the command is called from."""
     monkeypatch.chdir(tmp_path)
-    shutil.copy(SOURCE / "params.yaml", "params.yaml")
+    shutil.copy(SOURCE / "refdiff/presets/demo.yaml", "params.yaml")
     return yaml.safe_load(Path("params.yaml").read_text())
 
 
