@@ -123,7 +123,10 @@ def test_init_replaces_only_what_nobody_changed(
     [
         (("--preset", "paper"), "no dataset; expected --dataset"),
         (("--preset", "demo", "--splits", "val"), "belong to a dataset"),
-        (("--preset", "paper", "--dataset", "refcocog", "--splits", "testA"), "has no split 'testA'"),
+        (("--preset", "papr"), "no 'papr'; expected one of: demo, paper, released, light; did you mean 'paper'?"),
+        (("--preset", "paper", "--dataset", "refcocco"), "did you mean 'refcoco'?"),
+        (("--preset", "paper", "--dataset", "refcocog", "--splits", "testA"), "has no split 'testA'; expected one of"),
+        (("--preset", "paper", "--dataset", "refcoco", "--splits", "tesA"), "did you mean 'testA'?"),
         (("--preset", "paper", "--dataset", "jsonl", "--folder", "on"), "no plain name in YAML"),
     ],
 )
