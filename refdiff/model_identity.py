@@ -90,14 +90,19 @@ def fetch_command(name: str, revision: str | None, files: Sequence[str]) -> str:
     return shlex.join(words)
 
 
-def convert_command(opening: str, folder: str) -> str:
-    """The command that writes a Stable Diffusion pipeline as diffusers does, to a folder.
+def convert_command(
+    opening: str, folder: str, library: str = "diffusers", classes: Sequence[str] = ("StableDiffusionPipeline",)
+) -> str:
+    """The command that writes a model to a folder as its library does.
 
     Args:
-        opening: How diffusers opens what is there: `from_single_file("a.ckpt")`.
+        opening: How the library opens what is there: `from_single_file("a.ckpt")`.
         folder: Where to write it.
+        library: Diffusers or transformers.
+        classes: Those that open the model; each writes its part.
     """
-    code = f"from diffusers import StableDiffusionPipeline as P; P.{opening}.save_pretrained({json.dumps(folder)})"
+    parts = [f"{each}.{opening}.save_pretrained({json.dumps(folder)})" for each in classes]
+    code = "; ".join([f"from {library} import {', '.join(classes)}", *parts])
     return f"python -c {shlex.quote(code)}"
 
 

@@ -62,29 +62,30 @@ def examine(path: Path, preset: str | None) -> list[Section]:
     Raises:
         ParameterError: The parameters are no YAML mapping.
     """
+    from refdiff.checking.models import examine_models, list_models
     from refdiff.checking.project import list_problems
     from refdiff.doctor.cost import estimate
     from refdiff.doctor.datasets import ONE_PHOTO, check_datasets
     from refdiff.doctor.machine import check_machine, check_packages
-    from refdiff.doctor.models import check_models, name_models
+    from refdiff.doctor.models import describe_models
 
     path = expand(path)
     params = locate_models(read_params(path), path.resolve().parent) if preset is None else PRESETS[preset].read()
     project, problems = list_problems(params)
-    models = list(name_models(project))
-    found, weights = check_models(models)
+    models, found = list(list_models(project)), examine_models(project)
+    described, weights = describe_models(models, found)
     parsing: ParseTextSettings | None = project.sections.get("parse_text")
     sections = [
         _describe_parameters(project, problems, str(path) if preset is None else f"preset {preset}"),
         check_machine(),
         check_packages(None if parsing is None else parsing.spacy_model),
-        found,
+        described,
     ]
     sizes = ONE_PHOTO
     if preset is None:
         datasets, sizes = check_datasets(project)
         sections.append(datasets)
-    return [*sections, estimate(project, sizes, models, weights)]
+    return [*sections, estimate(project, sizes, models, weights, found.facts.get("extract_attention.model"))]
 
 
 def _describe_parameters(project: "Project", problems: list[str], name: str) -> Section:

@@ -71,7 +71,7 @@ def test_facts_of_a_whole_pipeline():
     facts = inspect_pipeline(str(DEMO), None)
     assert [file.relative_to(DEMO).parts[0] for file in facts.files] == ["unet", "vae", "text_encoder"]
     assert facts.bytes == sum(path.stat().st_size for path in DEMO.rglob("*.safetensors"))
-    assert (facts.folder, facts.reduction, facts.native_px) == (DEMO, 4, 64)
+    assert (facts.folder, facts.native_px, facts.train_timesteps) == (DEMO, 64, 1000)
 
 
 def test_an_inspection_imports_no_model_library():

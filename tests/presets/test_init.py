@@ -1,3 +1,4 @@
+import subprocess
 import sys
 from pathlib import Path
 
@@ -56,7 +57,12 @@ def test_a_preset_is_whole_and_in_the_form_of_dvc(name: str, tmp_path: Path) -> 
 
 
 def test_the_repository_starts_with_the_demo() -> None:
-    assert (ROOT / "params.yaml").read_bytes() == PRESETS["demo"].path.read_bytes()
+    """What is committed: people change the file in their working tree, and run the tests all the same."""
+    show = ["git", "-C", str(ROOT), "show", "HEAD:params.yaml"]
+    shown = subprocess.run(show, capture_output=True, check=False)
+    if shown.returncode:
+        pytest.skip("not a git checkout")
+    assert shown.stdout == PRESETS["demo"].path.read_bytes()
 
 
 @pytest.mark.parametrize("name", REAL)
