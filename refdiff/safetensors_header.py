@@ -33,6 +33,4 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
         except SafetensorError as error:
             foreign = next((what for magic, what in _FOREIGN.items() if start.startswith(magic)), None)
             got = foreign or f"{path.stat().st_size} bytes that do not fit a header ({error})"
-            raise ModelError(
-                f"{path}: is no whole safetensors file; expected weights, got {got}; copy or fetch the file again"
-            ) from error
+            raise ModelError(f"{path}: is no whole safetensors file; expected weights, got {got}") from error
