@@ -133,7 +133,7 @@ def _sentences(rng: np.random.Generator, count: int) -> list[ParsedText]:
     for index in range(count):
         tokens = int(min(1 + rng.poisson(2.6) + (rng.random() < 0.1) * rng.poisson(5), 22))
         place = int(rng.integers(1, tokens + 1))
-        head = HeadWord(f"word{rng.integers(0, 800)}", 0, 4, place, place, place, place)
+        head = HeadWord(f"word{rng.integers(0, 800)}", 0, 4, place, place)
         direction: Any = DIRECTIONS[rng.choice(len(DIRECTIONS), p=DIRECTION_SHARES)]
         released: Any = direction if direction in ("left", "right") else "none"
         directions = () if direction == "none" else (direction,)

@@ -21,7 +21,7 @@ def main() -> None:
     layout = SplitLayout(arguments.split)
     for source in sources:
         shutil.rmtree(layout.pooled(source), ignore_errors=True)
-    pooled = pool_split(layout, sources, readouts, tracker("pool_masks"))
+    pooled = pool_split(layout, sources, readouts, tracker(f"pool_masks {arguments.split}"))
     names = ", ".join(grid.name for grid in pooled.grids) or "no grid"
     readouts_summed = "1 readout" if len(pooled.summed) == 1 else f"{len(pooled.summed)} readouts"
     print(

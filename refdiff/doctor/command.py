@@ -9,7 +9,7 @@ from refdiff.command import EXIT_REFUSED
 from refdiff.doctor.findings import FAULTS, Finding, Section, format_bytes, format_sections
 from refdiff.params import PARAMS_FILE, read_params
 from refdiff.paths import expand
-from refdiff.presets.table import PRESETS
+from refdiff.presets.table import PRESETS, one_of
 from refdiff.recipe import locate_models
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--params", type=Path, default=PARAMS_FILE, metavar="FILE", help="params.yaml if absent")
-    which.add_argument("--preset", choices=PRESETS, help="a preset, for one photo: no datasets are looked for")
+    which.add_argument(
+        "--preset", type=one_of(PRESETS), choices=PRESETS, help="a preset, for one photo, without datasets"
+    )
     parser.set_defaults(run=_examine)
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from refdiff.errors import ParameterError
 from refdiff.params import PARAMS_FILE
 from refdiff.presets.datasets import DATASETS, split_rows
-from refdiff.presets.table import PRESETS, Preset, describe_presets
+from refdiff.presets.table import PRESETS, Preset, describe_presets, one_of
 from refdiff.whole_file import write_whole
 
 
@@ -18,9 +18,12 @@ def add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description=f"Write params.yaml in this folder: a preset's parameters with a dataset's splits. Presets are "
         f"{describe_presets()}. A params.yaml that somebody changed is not replaced without --force.",
     )
-    parser.add_argument("--preset", required=True, choices=PRESETS, help="whose parameters")
+    parser.add_argument("--preset", required=True, type=one_of(PRESETS), choices=PRESETS, help="whose parameters")
     parser.add_argument(
-        "--dataset", choices=DATASETS, help="whose splits; jsonl is your own; the drawn scenes if absent, for demo only"
+        "--dataset",
+        type=one_of(DATASETS),
+        choices=DATASETS,
+        help="whose splits; jsonl is your own; the drawn scenes if absent, for demo only",
     )
     parser.add_argument("--folder", metavar="FOLDER", help="its annotations, if not data/<dataset>")
     parser.add_argument(

@@ -44,7 +44,7 @@ class UnetTokenizer:
         )
         ranges = tuple((int(start), int(end)) for start, end in encoded["offset_mapping"])
         room = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
-        return SentenceTokens(ranges=ranges, lead=1, room=room)
+        return SentenceTokens(ranges=ranges, room=room)
 
     @cached_property
     def identity(self) -> dict[str, str]:

@@ -198,6 +198,11 @@ def test_an_unknown_split_names_the_files_that_exist(folder: MiniFolder) -> None
         prepare_dataset("mine", row, shipped_settings())
 
 
+def test_where_no_file_is_the_form_of_one_is_shown(folder: MiniFolder) -> None:
+    with pytest.raises(DatasetError, match=r'val\.jsonl: .* expected lines such as {"image": "a\.jpg", .*; write it$'):
+        prepare_dataset("mine", split_row(folder.root, format="jsonl", split_by=None), shipped_settings())
+
+
 def test_an_empty_file_is_refused(folder: MiniFolder) -> None:
     with pytest.raises(DatasetError, match="no expression is left of 0; expected one at least; the split is empty"):
         prepare(folder, "")

@@ -77,7 +77,7 @@ def write_split(
 
 
 def write_tokens(layout: SplitLayout, sentences: list[str], tokens: list[int]) -> None:
-    head = HeadWord("x", 0, 1, 1, 1, 1, 1)
+    head = HeadWord("x", 0, 1, 1, 1)
     rows = [
         ParsedText(sentence, head, head, "", count, count, "none", "none", (), False)
         for sentence, count in zip(sentences, tokens, strict=True)

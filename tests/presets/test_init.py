@@ -5,7 +5,7 @@ from pathlib import Path
 import huggingface_hub.constants
 import pytest
 import yaml
-from dvc.utils.serialize import modify_yaml
+from dvc.utils.hydra import apply_overrides
 from PIL import Image
 
 from refdiff import cli
@@ -52,8 +52,7 @@ def test_a_preset_is_whole_and_in_the_form_of_dvc(name: str, tmp_path: Path) -> 
     text = preset.path.read_text(encoding="utf-8")
     copy = tmp_path / "params.yaml"
     copy.write_text(text, encoding="utf-8")
-    with modify_yaml(str(copy)) as content:
-        content["methods"]["gs"]["beta"] = 0.25
+    apply_overrides(copy, ["methods.gs.beta=0.25"])  # as `dvc exp run -S` does
     assert _differing_lines(text, copy.read_text(encoding="utf-8")) == 1
 
 
@@ -93,8 +92,7 @@ def test_init_writes_a_preset_with_the_splits_of_a_dataset(
     expected = {**yaml.safe_load(PRESETS[name].path.read_text()), "splits": params["splits"]}
     expected["methods"]["released"]["min_area_px"] = params["methods"]["released"]["min_area_px"]
     assert params == expected
-    with modify_yaml(str(file)) as content:
-        content["captures"]["paper"]["canvas_px"] = 256
+    apply_overrides(file, ["captures.paper.canvas_px=256"])
     assert _differing_lines(text, file.read_text(encoding="utf-8")) == 1
     # now it is somebody's own
     assert _init(monkeypatch, "--preset", name, "--dataset", dataset) == 2
@@ -125,7 +123,10 @@ def test_init_replaces_only_what_nobody_changed(
     [
         (("--preset", "paper"), "no dataset; expected --dataset"),
         (("--preset", "demo", "--splits", "val"), "belong to a dataset"),
-        (("--preset", "paper", "--dataset", "refcocog", "--splits", "testA"), "has no split 'testA'"),
+        (("--preset", "papr"), "no 'papr'; expected one of: demo, paper, released, light; did you mean 'paper'?"),
+        (("--preset", "paper", "--dataset", "refcocco"), "did you mean 'refcoco'?"),
+        (("--preset", "paper", "--dataset", "refcocog", "--splits", "testA"), "has no split 'testA'; expected one of"),
+        (("--preset", "paper", "--dataset", "refcoco", "--splits", "tesA"), "did you mean 'testA'?"),
         (("--preset", "paper", "--dataset", "jsonl", "--folder", "on"), "no plain name in YAML"),
     ],
 )
