@@ -27,7 +27,8 @@ def main() -> None:
         "fuse_scores": settings.model_dump(mode="json"),
     }
     provenance = describe_run("fuse_scores", parameters, inputs.files)
-    table = fuse_split(inputs, method, readout, tracker(f"fuse_scores {arguments.split} {arguments.method}"))
+    progress = tracker(f"fuse_scores {arguments.split} {arguments.method}")
+    table = fuse_split(inputs, method, readout, progress)
     path = layout.predictions(arguments.method)
     write_predictions(path, table, provenance)
     chosen = int((table.proposal_index >= 0).sum())
