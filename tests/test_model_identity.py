@@ -61,8 +61,8 @@ def test_a_missing_folder_is_not_looked_for_on_the_hub(name: str):
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("/models/v1-5-pruned.safetensors", r"no such file, and one file is no model; .*P\.from_single_file\("),
-        ("owner/v1-5-pruned.CKPT", r"one file is no model; .*P\.from_single_file\("),
+        ("/models/v1-5-pruned.safetensors", r"no such file, and one file is no model; .*Pipeline\.from_single_file\("),
+        ("owner/v1-5-pruned.CKPT", r"one file is no model; .*Pipeline\.from_single_file\("),
         (r"models\sd", r"expected a path with /, such as models/sd, or a hub id"),
         (r"C:\models\sd", r"expected a path with /, such as C:/models/sd"),
         ("https://huggingface.co/owner/name", r"write its owner and name, owner/name$"),

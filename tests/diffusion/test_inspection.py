@@ -271,8 +271,8 @@ def test_a_download_that_ended_early_is_named_with_a_command_that_replaces_it(
     command = "`hf download owner/name --include unet/diffusion_pytorch_model.safetensors --force-download`$"
     with pytest.raises(ModelError, match=rf"its unet cannot be loaded: .*is no whole safetensors file.*{command}"):
         inspect_pipeline("owner/name", None)
-    (snapshot / "unet" / "config.json").write_text("{")
+    (snapshot / "model_index.json").write_text("{")
     with pytest.raises(
-        ModelError, match=r"unet/config.json is no JSON .* --include unet/config.json --force-download`$"
+        ModelError, match=r"model_index.json is no JSON .*--include model_index.json --force-download`$"
     ):
         inspect_pipeline("owner/name", None)
