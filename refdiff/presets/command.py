@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from refdiff.errors import OutputError, ParameterError
-from refdiff.params import PARAMS_FILE
+from refdiff.params import PARAMS_FILE, read_params
 from refdiff.presets.datasets import DATASETS, split_rows
 from refdiff.presets.table import PRESETS, Preset, describe_presets, one_of
 from refdiff.whole_file import replacing
@@ -50,7 +50,8 @@ def _init(arguments: argparse.Namespace) -> None:
             partial.write_text(text, encoding="utf-8", newline="\n")
     except OSError as error:
         raise OutputError(f"{PARAMS_FILE}: cannot be written ({error.strerror or error}); see to the folder") from error
-    print(f"{PARAMS_FILE}: preset {preset.name} ({preset.summary})")
+    splits = ", ".join(read_params(PARAMS_FILE)["splits"])
+    print(f"{PARAMS_FILE}: preset {preset.name} ({preset.summary}); splits {splits}")
     print("`refdiff doctor` says what is there and what is missing; `dvc repro` runs it")
     if not Path("dvc.yaml").is_file():
         print("this folder has no dvc.yaml: the pipeline runs in a clone of refdiff's repository")
