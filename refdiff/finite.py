@@ -13,7 +13,9 @@ def precision_advice(dtype: object) -> str:
     name = str(dtype).removeprefix("torch.")
     if name == "float16":
         return "the model overflows in float16, or its file is broken; use dtype bfloat16 or float32"
-    return f"in {name} the model itself is broken; fetch it again or choose another"
+    return (
+        f"in {name} the model itself is broken; fetch it again (`hf download` with --force-download) or choose another"
+    )
 
 
 def check_finite(

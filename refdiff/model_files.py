@@ -87,10 +87,16 @@ class ModelFolder:
 
     @property
     def advice(self) -> str:
-        """What to do about a file that is missing or broken."""
+        """What to do about a file that is missing."""
         if self.is_local:
             return "complete the folder"
         return f"fetch it again with `{fetch_command(self.name, self.revision, self.kind.patterns)}`"
+
+    def replace(self, file: str) -> str:
+        """What to do about a file that is there and broken."""
+        if self.is_local:
+            return "copy it again"
+        return f"fetch it again with `{fetch_command(self.name, self.revision, [file], is_broken=True)}`"
 
     def read_json(self, file: str) -> dict[str, Any]:
         """A JSON file of the model, such as `unet/config.json`.
@@ -105,9 +111,9 @@ class ModelFolder:
         except FileNotFoundError as error:
             raise ModelMissingError(f"model {self.name}: has no {file}; {self.advice}") from error
         except (OSError, ValueError) as error:
-            raise ModelError(f"model {self.name}: {file} is no JSON ({error}); {self.advice}") from error
+            raise ModelError(f"model {self.name}: {file} is no JSON ({error}); {self.replace(file)}") from error
         if not isinstance(content, dict):
-            raise ModelError(f"model {self.name}: {file} is no JSON object; {self.advice}")
+            raise ModelError(f"model {self.name}: {file} is no JSON object; {self.replace(file)}")
         return content
 
     def find_weights(self, others: Iterable[str]) -> tuple[Path, ...]:
@@ -148,7 +154,8 @@ class ModelFolder:
             return (single,)
         shards = self.read_json(_below(part, index.name)).get("weight_map")
         if not isinstance(shards, dict) or not shards or not all(isinstance(file, str) for file in shards.values()):
-            raise ModelError(f"model {self.name}: {index} has no weight_map of file names; {self.advice}")
+            advice = self.replace(_below(part, index.name))
+            raise ModelError(f"model {self.name}: {index} has no weight_map of file names; {advice}")
         return tuple(folder / Path(file).name for file in sorted(set(shards.values())))
 
     def _check_header(self, file: Path, part: str) -> None:
@@ -156,7 +163,8 @@ class ModelFolder:
         try:
             header = read_header(file)
         except ModelError as error:
-            raise ModelError(f"{where}{part}cannot be loaded: {error}; {self.advice}") from error
+            advice = self.replace(file.relative_to(self.path).as_posix())
+            raise ModelError(f"{where}{part}cannot be loaded: {error}; {advice}") from error
         others = {dtype for key, (dtype, _) in header.items() if dtype not in _FLOATS and not key.endswith(_COUNTS)}
         if others:
             raise ModelError(

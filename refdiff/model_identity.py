@@ -80,13 +80,22 @@ def find_model(name: str, revision: str | None, files: Sequence[str]) -> Path:
         raise _not_fetched(name, revision, files) from error
 
 
-def fetch_command(name: str, revision: str | None, files: Sequence[str]) -> str:
-    """The command that downloads a hub model's needed files."""
+def fetch_command(name: str, revision: str | None, files: Sequence[str], is_broken: bool = False) -> str:
+    """The command that downloads a hub model's needed files.
+
+    Args:
+        name: The hub id.
+        revision: Branch, tag or commit; None for the main branch.
+        files: Patterns of the files.
+        is_broken: Whether they are in the hub's cache and no good: what is there is not fetched without being told.
+    """
     words = ["hf", "download", name]
     if revision is not None:
         words += ["--revision", revision]
     for pattern in files:
         words += ["--include", pattern]
+    if is_broken:
+        words.append("--force-download")
     return shlex.join(words)
 
 

@@ -9,7 +9,7 @@ from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
-from refdiff.progress import track
+from refdiff.progress import tracker
 from refdiff.provenance import describe_run
 
 
@@ -27,8 +27,8 @@ def main() -> None:
         "fuse_scores": settings.model_dump(mode="json"),
     }
     provenance = describe_run("fuse_scores", parameters, inputs.files)
-    title = f"fuse_scores {arguments.split} {arguments.method}"
-    table = fuse_split(inputs, method, readout, lambda steps, total: track(steps, title, total))
+    progress = tracker(f"fuse_scores {arguments.split} {arguments.method}")
+    table = fuse_split(inputs, method, readout, progress)
     path = layout.predictions(arguments.method)
     write_predictions(path, table, provenance)
     chosen = int((table.proposal_index >= 0).sum())

@@ -10,7 +10,7 @@ from refdiff.command import run_command
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.pooling.split import pool_split
-from refdiff.progress import track
+from refdiff.progress import tracker
 
 
 def main() -> None:
@@ -21,8 +21,7 @@ def main() -> None:
     layout = SplitLayout(arguments.split)
     for source in sources:
         shutil.rmtree(layout.pooled(source), ignore_errors=True)
-    title = f"pool_masks {arguments.split}"
-    pooled = pool_split(layout, sources, readouts, lambda steps, total: track(steps, title, total))
+    pooled = pool_split(layout, sources, readouts, tracker(f"pool_masks {arguments.split}"))
     names = ", ".join(grid.name for grid in pooled.grids) or "no grid"
     readouts_summed = "1 readout" if len(pooled.summed) == 1 else f"{len(pooled.summed)} readouts"
     print(

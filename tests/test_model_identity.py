@@ -49,6 +49,7 @@ def test_what_was_not_fetched_names_the_command(hub: Path, name: str, revision: 
 
 def test_fetch_command_is_quoted_for_a_shell():
     assert fetch_command("o/n", "v1", ("a", "*/b")) == "hf download o/n --revision v1 --include a --include '*/b'"
+    assert fetch_command("o/n", None, ("a",), is_broken=True) == "hf download o/n --include a --force-download"
 
 
 @pytest.mark.parametrize("name", ["models/sd/demo", "/no/such/folder", "../no-such", "a b/c"])

@@ -1,6 +1,6 @@
 """Whether an open_clip model can work, from its configuration and the header of its weights (without torch)."""
 
-from refdiff.clip.checkpoint import describe_checkpoint, find_checkpoint, read_config, tokenizer_hint
+from refdiff.clip.checkpoint import describe_checkpoint, find_checkpoint, read_config, replace_advice, tokenizer_hint
 from refdiff.errors import ModelError, ModelMissingError
 from refdiff.model_files import ModelFacts
 from refdiff.model_identity import find_model
@@ -28,7 +28,7 @@ def inspect_clip(model: str, pretrained: str | None) -> ModelFacts:
         try:
             read_header(found.weights)
         except ModelError as error:
-            raise ModelError(f"{where}: {error}") from error
+            raise ModelError(f"{where}: {error}; {replace_advice(model, pretrained, found)}") from error
     tokenizer = config.text_cfg.hf_tokenizer_name
     if tokenizer and not model.startswith(LOCAL_CLIP):
         _check_tokenizer(where, tokenizer)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from refdiff.diffusion.latent_size import cross_map_sides, latent_side, vae_reduction
-from refdiff.diffusion.pipeline_kind import check_index, check_parts, check_scheduler
+from refdiff.diffusion.pipeline_kind import refuse_index, refuse_parts, refuse_scheduler
 from refdiff.diffusion.pipeline_parts import INDEX, PIPELINE, SCHEDULER
 from refdiff.errors import ModelError
 from refdiff.model_files import ModelFacts, ModelFolder, open_folder
@@ -67,17 +67,21 @@ def inspect_pipeline(name: str, revision: str | None) -> PipelineFacts:
     folder = open_folder(name, revision, PIPELINE)
     if not (folder.path / INDEX).is_file():
         raise _no_index(folder)
-    check_index(name, folder.read_json(INDEX))
+    _refuse(name, refuse_index(folder.read_json(INDEX)))
     configs = [f"{part}/config.json" for part in PIPELINE.stems]
     tokenizer = ["tokenizer/tokenizer.json"]
     if not (folder.path / tokenizer[0]).is_file():
         tokenizer = ["tokenizer/vocab.json", "tokenizer/merges.txt"]
     weights = folder.find_weights([SCHEDULER, *configs, *tokenizer])
     unet, vae, text = map(folder.read_json, configs)
-    check_parts(name, unet, vae, text)
     scheduler = folder.read_json(SCHEDULER)
-    check_scheduler(name, scheduler)
+    _refuse(name, refuse_parts(unet, vae, text) or refuse_scheduler(scheduler))
     return PipelineFacts(name, folder.path, weights, unet, vae, scheduler["num_train_timesteps"])
+
+
+def _refuse(name: str, reason: str | None) -> None:
+    if reason:
+        raise ModelError(f"model {name}: {reason}")
 
 
 def _no_index(folder: ModelFolder) -> ModelError:

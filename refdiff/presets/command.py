@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from refdiff.errors import OutputError, ParameterError
+from refdiff.errors import ParameterError
 from refdiff.params import PARAMS_FILE, read_params
 from refdiff.presets.datasets import DATASETS, split_rows
 from refdiff.presets.table import PRESETS, Preset, describe_presets, one_of
-from refdiff.whole_file import replacing
+from refdiff.whole_file import write_whole
 
 
 def add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -45,11 +45,7 @@ def _init(arguments: argparse.Namespace) -> None:
     text = _make_text(preset, arguments)
     if not arguments.force:
         _refuse_changed(PARAMS_FILE)
-    try:
-        with replacing(PARAMS_FILE) as partial:
-            partial.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OutputError(f"{PARAMS_FILE}: cannot be written ({error.strerror or error}); see to the folder") from error
+    write_whole(PARAMS_FILE, text.encode("utf-8"))
     splits = ", ".join(read_params(PARAMS_FILE)["splits"])
     print(f"{PARAMS_FILE}: preset {preset.name} ({preset.summary}); splits {splits}")
     print("`refdiff doctor` says what is there and what is missing; `dvc repro` runs it")

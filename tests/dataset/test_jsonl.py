@@ -160,8 +160,8 @@ def test_polygons_of_the_stored_frame_are_not_taken_for_those_of_the_shown(folde
 def test_a_faulty_line_is_named(line: dict[str, Any] | str, message: str, folder: MiniFolder) -> None:
     with pytest.raises(DatasetFaultsError, match=message) as caught:
         prepare(folder, line)
-    assert len(caught.value.faults) == 1
-    assert "\n" not in caught.value.faults[0]
+    assert len(caught.value.entries) == 1
+    assert "\n" not in caught.value.entries[0]
 
 
 @pytest.mark.parametrize(

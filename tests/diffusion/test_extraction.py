@@ -243,7 +243,7 @@ def test_a_photo_that_is_gone_when_it_is_needed(layout: SplitLayout, loads: list
     (layout.root / "1.png").unlink()
     with pytest.raises(ShardsFailedError, match=r"shard 2 \(images b\): .*1\.png: image is not there") as caught:
         extract(layout)
-    assert len(caught.value.shards) == 2
+    assert len(caught.value.entries) == 2
     assert not layout.attention("paper").exists()
 
 

@@ -256,7 +256,9 @@ def test_a_folder_around_a_pipeline_and_a_single_file(copy: Path, tmp_path: Path
         inspect_pipeline(str(tmp_path / "one"), None)
 
 
-def test_a_download_that_ended_early_is_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_download_that_ended_early_is_named_with_a_command_that_replaces_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     commit = "0" * 40
     hub = tmp_path / "models--owner--name"
     snapshot = Path(shutil.copytree(MODEL, hub / "snapshots" / commit))
@@ -266,6 +268,11 @@ def test_a_download_that_ended_early_is_named_with_the_command(tmp_path: Path, m
     assert inspect_pipeline("owner/name", None).folder == snapshot
     weights = snapshot / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    message = r"its unet cannot be loaded: .*is no whole safetensors file.*`hf download owner/name --include .*-of-\?+"
-    with pytest.raises(ModelError, match=message):
+    command = "`hf download owner/name --include unet/diffusion_pytorch_model.safetensors --force-download`$"
+    with pytest.raises(ModelError, match=rf"its unet cannot be loaded: .*is no whole safetensors file.*{command}"):
+        inspect_pipeline("owner/name", None)
+    (snapshot / "unet" / "config.json").write_text("{")
+    with pytest.raises(
+        ModelError, match=r"unet/config.json is no JSON .* --include unet/config.json --force-download`$"
+    ):
         inspect_pipeline("owner/name", None)

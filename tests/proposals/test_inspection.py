@@ -119,3 +119,18 @@ def test_the_command_fetches_only_what_is_read(monkeypatch: pytest.MonkeyPatch) 
         "hf download nosuch/sam --revision v1 --include config.json --include '*processor_config.json' "
         "--include 'model.safetensors*' --include 'model-*-of-?????.safetensors'"
     )
+
+
+@pytest.mark.parametrize("kind", ["fp16", "bin"])
+def test_the_command_that_converts_weights_of_another_kind_makes_a_model_that_is_taken(
+    folder: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "bin":
+        _pickle(folder)
+    else:
+        (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+    with pytest.raises(ModelError, match="and name models/sam-plain") as refused:
+        inspect_sam(str(folder), None)
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(str(refused.value).split("`")[1], shell=True, check=True)
+    open_sam(sam(model="models/sam-plain"), "cpu").load()
