@@ -1,7 +1,7 @@
 """Whether a Stable Diffusion pipeline can work, from its configurations and headers alone (no torch here)."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,8 @@ from refdiff.safetensors_header import read_header
 # The last is of positions, which old files hold as numbers and no model reads.
 _FLOATS = ("F64", "F32", "F16", "BF16")
 POSITIONS = "position_ids"
+_PREFIX = "text_model."
+"""Names of a text encoder's weights have it or not: the library takes both, and of two the last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +83,14 @@ def inspect_pipeline(name: str, revision: str | None) -> PipelineFacts:
     check_parts(name, unet, vae, text)
     check_scheduler(name, folder.read_json(SCHEDULER))
     for part, files in weights.items():
-        for file in files:
-            _check_header(folder, part, file)
+        names = {key for file in files for key in _check_header(folder, part, file)}
+        twice = sorted(key for key in names if f"{_PREFIX}{key}" in names)
+        if twice:
+            raise ModelError(
+                f"model {name}: its {part} has {len(twice)} weights twice, with and without the prefix {_PREFIX} "
+                f"({', '.join(twice[:3])} ...); expected each once, as they may differ; get a whole model, or choose "
+                "another"
+            )
     files = tuple(file for each in weights.values() for file in each)
     reduction, sample = vae_reduction(vae), unet.get("sample_size")
     native = max(sample) if isinstance(sample, list) else sample
@@ -98,7 +106,8 @@ def inspect_pipeline(name: str, revision: str | None) -> PipelineFacts:
     )
 
 
-def _check_header(folder: PipelineFolder, part: str, file: Path) -> None:
+def _check_header(folder: PipelineFolder, part: str, file: Path) -> Iterable[str]:
+    """The names of a file's weights, whose types can be read."""
     try:
         header = read_header(file)
     except ModelError as error:
@@ -109,6 +118,7 @@ def _check_header(folder: PipelineFolder, part: str, file: Path) -> None:
             f"model {folder.name}: {file} holds numbers of type {min(others)}; expected {', '.join(_FLOATS)} (no "
             "quantized weights); choose other files of the model"
         )
+    return header
 
 
 def _no_index(folder: PipelineFolder) -> ModelError:

@@ -50,6 +50,11 @@ def add(**more: np.ndarray) -> Edit:
     return lambda weights: {**weights, **more}
 
 
+def twice(weights: Weights) -> Weights:
+    plain = {key.removeprefix("text_model."): value for key, value in weights.items()}
+    return {**plain, **{f"text_model.{key}": value + 1 for key, value in plain.items()}}
+
+
 @pytest.mark.parametrize(
     ("file", "edit", "message"),
     [
@@ -62,6 +67,7 @@ def add(**more: np.ndarray) -> Edit:
         (UNET, add(**{"conv_in.bias": np.zeros(3, np.float32)}), r"1 of other shapes \(conv_in\.bias\)"),
         (VAE, drop("quant_conv.bias"), r"its vae .*: \d not in its file \(.*quant_conv\.bias"),
         (VAE, add(more=np.zeros(2, np.float32)), r"its vae .* left over"),
+        (TEXT, twice, r"its text_encoder has \d+ weights twice, with and without the prefix text_model\."),
         (TEXT, add(more=np.zeros(2, np.int8)), "holds numbers of type I8; expected F64, F32, F16, BF16"),
         (
             UNET,
