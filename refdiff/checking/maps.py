@@ -34,6 +34,8 @@ def find_map_conflicts(project: Project, pipeline: Pipeline) -> Iterator[str]:
         try:
             sides = pipeline.map_sides(capture.canvas_px)
             plan_runs(capture.schedule, trained)
+            own = {layer.replace("attn2", "attn1"): side for layer, side in sides.items()}
+            _pick(capture.self_layers, own, "self_layers", "the model")
             kept = _pick(capture.cross_layers, sides, "cross_layers", f"the model at canvas_px {capture.canvas_px}")
         except ParameterError as error:
             yield f"captures.{name}.{error}"
