@@ -40,10 +40,9 @@ def segment_photo(arguments: argparse.Namespace) -> None:
     Raises:
         RefdiffError: Something is refused; see the subclasses.
     """
-    from refdiff.photo import read_photo
     from refdiff.report.output import write_picture
     from refdiff.report.overlay import draw_overlay, tile_overlays
-    from refdiff.segment import Segmenter
+    from refdiff.segment import Segmenter, as_photo
 
     # All that can be refused at once is refused before a model is loaded.
     mask_paths = name_masks(arguments.mask, len(arguments.sentences)) if arguments.mask is not None else []
@@ -52,7 +51,7 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         _check_sentence(sentence, f"sentence {place}")
     preset = PRESETS[arguments.preset or "demo"]
     segmenter = Segmenter(arguments.params or preset.read(), arguments.method or preset.method)
-    photo = read_photo(arguments.photo)
+    photo = as_photo(arguments.photo)
     found = segmenter.segment(photo, arguments.sentences)
     overlays = [draw_overlay(photo, each.mask, each.sentence, each.heat if arguments.heat else None) for each in found]
     write_picture(arguments.output, tile_overlays(overlays))
