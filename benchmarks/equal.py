@@ -16,8 +16,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import zarr
 
-from benchmarks.table import print_rows
-
 
 def compare(first: Path, second: Path) -> list[tuple[str, str]]:
     """What is compared, with `equal` or how it differs.
@@ -108,7 +106,8 @@ def main() -> None:
     parser.add_argument("second", type=Path)
     arguments = parser.parse_args()
     rows = compare(arguments.first, arguments.second)
-    print_rows(f"{arguments.first} and {arguments.second}", ("artifact", "values"), rows)
+    for name, said in rows:
+        print(f"{name}: {said}")
     if not rows or any(not said.startswith("equal") for _, said in rows):
         sys.exit(1)
 

@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.table import Table
 
+from demo.scenes import draw_scene
 from refdiff.clip.embedder import ClipEmbedder
 from refdiff.clip.mask_stack import CodedMasks
 from refdiff.clip.model import ClipModel
 from refdiff.clip.settings import ClipSettings
 from refdiff.clip.tower import VitTower
 from refdiff.command import run_command
-from refdiff.demo.scenes import draw_scene
 from refdiff.device import choose_device
 from refdiff.masks.rle import encode_masks
 from refdiff.model_identity import ModelIdentity

@@ -34,7 +34,7 @@ from refdiff.text.tables import write_text
 SPLIT, SOURCE, CAPTURE = "val", "regions", "paper"
 DIRECTIONS = ("none", "left", "right", "top", "bottom")
 DIRECTION_SHARES = (0.6, 0.16, 0.16, 0.04, 0.04)
-SHIPPED = Path(__file__).parents[1] / "params.yaml"
+SHIPPED = Path(__file__).parents[1] / "refdiff/presets/demo.yaml"
 
 
 def make_split(root: Path, extent: Extent) -> SplitLayout:
@@ -74,7 +74,7 @@ def make_split(root: Path, extent: Extent) -> SplitLayout:
 
 
 def write_params(root: Path) -> dict[str, Any]:
-    """The shipped parameters, with rows for what the synthetic split has artifacts of: a capture, a source per photo."""
+    """The shipped parameters, with rows for what the split has artifacts of: one capture, one source per photo."""
     params = yaml.safe_load(SHIPPED.read_text(encoding="utf-8"))
     readouts, methods = params["readouts"], params["methods"]
     made = {
@@ -133,7 +133,7 @@ def _sentences(rng: np.random.Generator, count: int) -> list[ParsedText]:
     for index in range(count):
         tokens = int(min(1 + rng.poisson(2.6) + (rng.random() < 0.1) * rng.poisson(5), 22))
         place = int(rng.integers(1, tokens + 1))
-        head = HeadWord(f"word{rng.integers(0, 800)}", 0, 4, place, place, place, place)
+        head = HeadWord(f"word{rng.integers(0, 800)}", 0, 4, place, place)
         direction: Any = DIRECTIONS[rng.choice(len(DIRECTIONS), p=DIRECTION_SHARES)]
         released: Any = direction if direction in ("left", "right") else "none"
         directions = () if direction == "none" else (direction,)

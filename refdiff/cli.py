@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import sys
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from refdiff.doctor.command import add_doctor
 from refdiff.errors import TextError
 from refdiff.paths import expand
 from refdiff.presets.command import add_init
-from refdiff.presets.table import PRESETS, describe_presets
+from refdiff.presets.table import PRESETS, describe_presets, one_of
 from refdiff.store.commands import add_store_commands
 from refdiff.sweep.command import add_sweep
 
@@ -44,13 +45,19 @@ def segment_photo(arguments: argparse.Namespace) -> None:
     from refdiff.report.overlay import draw_overlay, tile_overlays
     from refdiff.segment import Segmenter, as_photo
 
+    if arguments.output is None:
+        arguments.output = Path(f"{arguments.photo.stem}_overlay.png")
     # All that can be refused at once is refused before a model is loaded.
     mask_paths = name_masks(arguments.mask, len(arguments.sentences)) if arguments.mask is not None else []
     _check_files(arguments, mask_paths)
     for place, sentence in enumerate(arguments.sentences, 1):
         _check_sentence(sentence, f"sentence {place}")
     preset = PRESETS[arguments.preset or "demo"]
-    segmenter = Segmenter(arguments.params or preset.read(), arguments.method or preset.method)
+    segmenter = Segmenter(
+        arguments.params or preset.read(),
+        arguments.method or preset.method,
+        tell=lambda line: print(line, file=sys.stderr, flush=True),
+    )
     photo = as_photo(arguments.photo)
     found = segmenter.segment(photo, arguments.sentences)
     overlays = [draw_overlay(photo, each.mask, each.sentence, each.heat if arguments.heat else None) for each in found]
@@ -165,10 +172,14 @@ def _make_parser() -> argparse.ArgumentParser:
     )
     segment.add_argument("photo", type=Path, metavar="PHOTO", help="an image file")
     segment.add_argument("sentences", nargs="+", metavar="SENTENCE", help='such as "the dog on the left"')
-    segment.add_argument("-o", "--output", type=Path, required=True, metavar="OVERLAY", help="picture that is written")
+    segment.add_argument(
+        "-o", "--output", type=Path, metavar="OVERLAY", help="picture that is written; PHOTO_overlay.png here if absent"
+    )
     segment.add_argument("--method", metavar="NAME", help="a row of methods; ref-diff-plus, or the preset's, if absent")
     parameters = segment.add_mutually_exclusive_group()
-    parameters.add_argument("--preset", choices=PRESETS, help="a whole set of parameters by one word; demo if absent")
+    parameters.add_argument(
+        "--preset", type=one_of(PRESETS), choices=PRESETS, help="all parameters by one word; demo if absent"
+    )
     parameters.add_argument("--params", type=Path, metavar="FILE", help="a params.yaml")
     segment.add_argument(
         "--mask", type=Path, metavar="PNG", help="write the mask too (255 inside); for several sentences _1, _2 ..."

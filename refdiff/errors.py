@@ -8,6 +8,7 @@ import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import ClassVar
 
 # What an error says of a path itself: there is no such regular file.
 _ABSENT = {errno.ENOENT, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENAMETOOLONG}
@@ -37,13 +38,18 @@ class _ListError(RefdiffError):
 
     Args:
         head: The first line.
-        entries: The others, each complete in itself.
-        shown: How many of these the message holds at most.
+        entries: The others, each complete in itself; the message holds `SHOWN` of them at most.
+
+    Attributes:
+        entries: All of them.
     """
 
-    def __init__(self, head: str, entries: Sequence[str], shown: int) -> None:
-        more = [f"... and {len(entries) - shown} more"] if len(entries) > shown else []
-        self._lines = (head, *(f"  {entry}" for entry in [*entries[:shown], *more]))
+    SHOWN: ClassVar[int] = 50
+
+    def __init__(self, head: str, entries: Sequence[str]) -> None:
+        self.entries = tuple(entries)
+        more = [f"... and {len(entries) - self.SHOWN} more"] if len(entries) > self.SHOWN else []
+        self._lines = (head, *(f"  {entry}" for entry in [*entries[: self.SHOWN], *more]))
         super().__init__("\n".join(self._lines))
 
     def __str__(self) -> str:
@@ -51,33 +57,11 @@ class _ListError(RefdiffError):
 
 
 class ParametersError(_ListError, ParameterError):
-    """Several parameters do not fit, or do not go together, reported at once.
-
-    Args:
-        where: The parameter file.
-        problems: One line for each, complete in itself.
-        shown: How many lines the message holds at most; all are kept in `problems`.
-    """
-
-    def __init__(self, where: str, problems: Sequence[str], shown: int = 50) -> None:
-        self.problems = tuple(problems)
-        super().__init__(f"{where}: {len(self.problems)} problems; correct them", self.problems, shown)
+    """Several parameters do not fit, or do not go together, reported at once."""
 
 
 class DatasetFaultsError(_ListError, DatasetError):
-    """Several faults of one dataset, reported together.
-
-    Args:
-        where: The dataset.
-        faults: One line per fault, each complete in itself.
-        advice: What to do about them.
-        shown: How many lines the message holds at most; all are counted and kept in `faults`.
-    """
-
-    def __init__(self, where: str, faults: Sequence[str], advice: str, shown: int = 50) -> None:
-        self.faults = tuple(faults)
-        count = "1 fault" if len(self.faults) == 1 else f"{len(self.faults)} faults"
-        super().__init__(f"{where}: {count}; {advice}", self.faults, shown)
+    """Several faults of one dataset, reported together."""
 
 
 class HostilePickleError(DatasetError):
@@ -136,22 +120,9 @@ class UnreadableError(StoreError, OSError):
 
 
 class ShardsFailedError(_ListError, StoreError):
-    """Some shards of a store could not be computed; the others are done and kept.
+    """Some shards of a store could not be computed; the others are done and kept. An entry is a shard with a reason."""
 
-    Args:
-        where: The work folder.
-        shards: One line for each that failed: number, images, reason.
-        total: Shards that were to be computed or were there.
-        shown: How many lines the message holds at most; all are kept in `shards`.
-    """
-
-    def __init__(self, where: str, shards: Sequence[str], total: int, shown: int = 20) -> None:
-        self.shards = tuple(shards)
-        head = (
-            f"{where}: {len(self.shards)} of {total} shards could not be computed, the others are done and kept; "
-            "see to the reasons and run the same command again"
-        )
-        super().__init__(head, self.shards, shown)
+    SHOWN = 20
 
 
 class FailingAlikeError(StoreError, RuntimeError):
@@ -164,6 +135,17 @@ class ArtifactMissingError(StoreError, FileNotFoundError):
     def __str__(self) -> str:
         """The message alone: FileNotFoundError would format it as an errno."""
         return escape(str(self.args[0]))
+
+
+def list_faults(where: str, faults: list[str], advice: str) -> DatasetFaultsError:
+    """An error with a line for each fault, and what to do about them."""
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return DatasetFaultsError(f"{where}: {count}; {advice}", faults)
+
+
+def join_faults(where: str, faults: list[str], advice: str) -> DatasetError:
+    """One fault as a line of its own, several as a list."""
+    return DatasetError(f"{where}: {faults[0]}") if len(faults) == 1 else list_faults(where, faults, advice)
 
 
 @contextmanager

@@ -80,24 +80,38 @@ def find_model(name: str, revision: str | None, files: Sequence[str]) -> Path:
         raise _not_fetched(name, revision, files) from error
 
 
-def fetch_command(name: str, revision: str | None, files: Sequence[str]) -> str:
-    """The command that downloads a hub model's needed files."""
+def fetch_command(name: str, revision: str | None, files: Sequence[str], is_broken: bool = False) -> str:
+    """The command that downloads a hub model's needed files.
+
+    Args:
+        name: The hub id.
+        revision: Branch, tag or commit; None for the main branch.
+        files: Patterns of the files.
+        is_broken: Whether they are in the hub's cache and no good: what is there is not fetched without being told.
+    """
     words = ["hf", "download", name]
     if revision is not None:
         words += ["--revision", revision]
     for pattern in files:
         words += ["--include", pattern]
+    if is_broken:
+        words.append("--force-download")
     return shlex.join(words)
 
 
-def convert_command(opening: str, folder: str) -> str:
-    """The command that writes a Stable Diffusion pipeline as diffusers does, to a folder.
+def convert_command(
+    opening: str, folder: str, library: str = "diffusers", classes: Sequence[str] = ("StableDiffusionPipeline",)
+) -> str:
+    """The command that writes a model to a folder as its library does.
 
     Args:
-        opening: How diffusers opens what is there: `from_single_file("a.ckpt")`.
+        opening: How the library opens what is there: `from_single_file("a.ckpt")`.
         folder: Where to write it.
+        library: Diffusers or transformers.
+        classes: Those that open the model; each writes its part.
     """
-    code = f"from diffusers import StableDiffusionPipeline as P; P.{opening}.save_pretrained({json.dumps(folder)})"
+    parts = [f"{each}.{opening}.save_pretrained({json.dumps(folder)})" for each in classes]
+    code = "; ".join([f"from {library} import {', '.join(classes)}", *parts])
     return f"python -c {shlex.quote(code)}"
 
 

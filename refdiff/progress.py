@@ -37,6 +37,11 @@ def track(
         report(total, total)
 
 
+def tracker(title: str, unit: str = "steps", transient: bool = False) -> Progress:
+    """`track` for functions that say their steps themselves; arguments are those of `showing_progress`."""
+    return lambda steps, total: track(steps, title, total, unit, transient)
+
+
 @contextmanager
 def showing_progress(title: str, unit: str, transient: bool = False) -> Iterator[Report]:
     """Show progress while the block runs.

@@ -15,6 +15,7 @@ from PIL import Image
 from refdiff.attention.maps import CrossMaps
 from refdiff.clip.ramps import variant_of
 from refdiff.clip.settings import ClipSettings
+from refdiff.device import choose_device, describe_device
 from refdiff.diffusion.settings import ExtractionSettings
 from refdiff.errors import ImageError, ParameterError, TextError
 from refdiff.fusion.photo import Choice, choose_mask
@@ -28,7 +29,7 @@ from refdiff.paths import expand
 from refdiff.photo import convert_image, open_photo
 from refdiff.presets.table import PRESETS
 from refdiff.proposals.candidates import Proposals
-from refdiff.proposals.settings import ThresholdSettings
+from refdiff.proposals.settings import SamSettings, ThresholdSettings
 from refdiff.recipe import Recipe, locate_models, read_recipe
 from refdiff.text.parsed import HeadWord, ParsedText
 from refdiff.text.settings import ParserSettings
@@ -96,7 +97,10 @@ class Segmenter:
     """
 
     def __init__(
-        self, params: os.PathLike[str] | str | dict[str, Any] | None = None, method: str = DEFAULT_METHOD
+        self,
+        params: os.PathLike[str] | str | dict[str, Any] | None = None,
+        method: str = DEFAULT_METHOD,
+        tell: Callable[[str], object] = lambda _: None,
     ) -> None:
         """Read the parameters; nothing is loaded yet.
 
@@ -104,12 +108,14 @@ class Segmenter:
             params: A parameter file (folders in it are relative to it where they are there), its content, or None for
                 the demo's with the package's own models.
             method: A row of `methods`.
+            tell: Called with a line on each model that was loaded: where it runs, in which precision.
 
         Raises:
             ParameterError: The file or the method is not there, or something in it does not fit.
         """
         self._params = _load_params(params)
         self.method = method
+        self._tell = tell
         self._recipes: dict[str, Recipe] = {}
         self._get_recipe(method)
         self._loaded: dict[tuple[str, str], Any] = {}
@@ -171,18 +177,28 @@ class Segmenter:
             self._recipes[method] = read_recipe(self._params, method)
         return self._recipes[method]
 
-    def _load(self, kind: str, settings: SectionT, open_it: Callable[[SectionT], T]) -> T:
-        """The model of these settings, loaded at the first call; methods with equal settings share it."""
+    def _load(self, kind: str, settings: SectionT, open_it: Callable[[SectionT], T], device: str | None = None) -> T:
+        """The model of these settings, loaded at the first call; methods with equal settings share it.
+
+        Args:
+            kind: What it is for.
+            settings: Its settings.
+            open_it: Loads it.
+            device: Where it runs, as a parameter names it; None if it is no network.
+        """
         key = (kind, settings.model_dump_json())
         if key not in self._loaded:
             self._loaded[key] = open_it(settings)
+            if device is not None:
+                network: Any = settings
+                self._tell(f"{network.model}: on {describe_device(choose_device(device), network.dtype)}")
         return self._loaded[key]
 
     def _read_heats(self, recipe: Recipe, rgb: NDArray[np.uint8], parsed: Sequence[ParsedText], photo_id: str) -> Heats:
         """Heat of every sentence by every readout of the recipe."""
         if recipe.extraction is None:
             return {}
-        extractor = self._load("extractor", recipe.extraction, _open_extractor)
+        extractor = self._load("extractor", recipe.extraction, _open_extractor, recipe.extraction.device)
         sentences = [each.sentence for each in parsed]
         maps: dict[str, list[CrossMaps]] = {}
         heats: Heats = {}
@@ -210,7 +226,12 @@ class Segmenter:
         from refdiff.proposals.source import Photo
 
         device = recipe.proposing.device
-        source = self._load("source", recipe.source, lambda settings: open_source(settings, device))
+        source = self._load(
+            "source",
+            recipe.source,
+            lambda settings: open_source(settings, device),
+            device if isinstance(recipe.source, SamSettings) else None,
+        )
         found = propose(Photo.of_pixels(rgb, photo_id), source, recipe.proposing.filters)
         return [found] * len(parsed)
 
@@ -222,7 +243,7 @@ class Segmenter:
             return None
         from refdiff.clip.mask_stack import CodedMasks
 
-        embedder, method = self._load("clip", recipe.clip, _open_clip), recipe.method
+        embedder, method = self._load("clip", recipe.clip, _open_clip, recipe.clip.device), recipe.method
         local = [variant_of(method.local_ramp, each.direction, each.direction_released) for each in parsed]
         whole = [variant_of(method.global_ramp, each.direction, each.direction_released) for each in parsed]
         masks = CodedMasks(proposals.counts, proposals.height, proposals.width)

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from refdiff.errors import OutputError
+
 
 def partial_name(path: Path) -> Path:
     """The temporary name beside a file under which it is written."""
@@ -29,3 +31,18 @@ def replacing(path: Path) -> Iterator[Path]:
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file under a temporary name beside it, then rename it.
+
+    Raises:
+        OutputError: It cannot be written.
+    """
+    try:
+        with replacing(path) as partial:
+            partial.write_bytes(content)
+    except OSError as error:
+        raise OutputError(
+            f"{path}: cannot be written ({error.strerror or error}); make room or choose another place"
+        ) from error

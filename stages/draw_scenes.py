@@ -1,8 +1,8 @@
 """Stage draw_scenes: the embedded demo dataset, drawn by rule, in REFER form."""
 
+from demo.refer_form import write_refer_folder
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
-from refdiff.demo.refer_form import write_refer_folder
 from refdiff.demo.settings import DrawSettings
 from refdiff.params import parse_section
 from refdiff.paths import expand

@@ -18,7 +18,7 @@ from refdiff.params import find, parse_section
 from refdiff.parquet import read_provenance
 from refdiff.proposals.tables import read_proposals
 from refdiff.provenance import describe_run
-from refdiff.whole_file import replacing
+from refdiff.whole_file import write_whole
 
 
 def main() -> None:
@@ -65,8 +65,7 @@ def _check_origin(predictions: Path, method: dict[str, Any]) -> None:
 
 def _write_json(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(path) as partial:
-        partial.write_text(json.dumps(content, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    write_whole(path, f"{json.dumps(content, indent=2, allow_nan=False)}\n".encode())
 
 
 if __name__ == "__main__":

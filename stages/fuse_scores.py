@@ -1,8 +1,5 @@
 """Stage fuse_scores: one chosen mask for every expression of a split, by one method."""
 
-from collections.abc import Iterable
-from typing import Any
-
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.fusion.inputs import open_inputs
@@ -12,7 +9,7 @@ from refdiff.fusion.settings import FuseScoresSettings, MethodSettings
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
-from refdiff.progress import track
+from refdiff.progress import tracker
 from refdiff.provenance import describe_run
 
 
@@ -30,15 +27,12 @@ def main() -> None:
         "fuse_scores": settings.model_dump(mode="json"),
     }
     provenance = describe_run("fuse_scores", parameters, inputs.files)
-    table = fuse_split(inputs, method, readout, _show_progress)
+    progress = tracker(f"fuse_scores {arguments.split} {arguments.method}")
+    table = fuse_split(inputs, method, readout, progress)
     path = layout.predictions(arguments.method)
     write_predictions(path, table, provenance)
     chosen = int((table.proposal_index >= 0).sum())
     print(f"{path}: {chosen} masks chosen for {len(table)} expressions")
-
-
-def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
-    return track(steps, "fuse_scores", total)
 
 
 if __name__ == "__main__":

@@ -4,15 +4,13 @@ Masks are brought to the attention grids that readouts use; heat that is not lin
 """
 
 import shutil
-from collections.abc import Iterable
-from typing import Any
 
 from refdiff.checking.start import start_stage
 from refdiff.command import run_command
 from refdiff.heat.readout import read_readout
 from refdiff.layout import SplitLayout
 from refdiff.pooling.split import pool_split
-from refdiff.progress import track
+from refdiff.progress import tracker
 
 
 def main() -> None:
@@ -23,16 +21,12 @@ def main() -> None:
     layout = SplitLayout(arguments.split)
     for source in sources:
         shutil.rmtree(layout.pooled(source), ignore_errors=True)
-    pooled = pool_split(layout, sources, readouts, _show_progress)
+    pooled = pool_split(layout, sources, readouts, tracker(f"pool_masks {arguments.split}"))
     names = ", ".join(grid.name for grid in pooled.grids) or "no grid"
     readouts_summed = "1 readout" if len(pooled.summed) == 1 else f"{len(pooled.summed)} readouts"
     print(
         f"{layout.pooled('*').parent}: {pooled.masks} masks pooled to {names}, heat of {readouts_summed} summed in them"
     )
-
-
-def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
-    return track(steps, "pool_masks", total)
 
 
 if __name__ == "__main__":

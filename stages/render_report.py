@@ -1,6 +1,5 @@
 """Stage render_report: one HTML page over all splits and methods."""
 
-from itertools import count
 from pathlib import Path
 
 from refdiff.checking.start import start_stage
@@ -8,11 +7,11 @@ from refdiff.command import run_command
 from refdiff.evaluation.table import print_table, read_results
 from refdiff.layout import PAGE
 from refdiff.params import PARAMS_FILE, parse_section
-from refdiff.progress import showing_progress
+from refdiff.progress import tracker
 from refdiff.report.gather import gather_report, read_rows
-from refdiff.report.output import write_whole
 from refdiff.report.page import render_page
 from refdiff.report.settings import RenderReportSettings
+from refdiff.whole_file import write_whole
 
 
 def main() -> None:
@@ -22,16 +21,8 @@ def main() -> None:
     settings = parse_section(RenderReportSettings, params["render_report"], "render_report")
     results = read_results(rows.splits, rows.methods)
     parameters = PARAMS_FILE.read_text(encoding="utf-8")
-    total, done = len(rows.splits), count(1)
-    with showing_progress("render_report", "splits") as tell:
-        report = gather_report(
-            Path(),
-            rows,
-            results,
-            settings,
-            parameters=parameters,
-            progress=lambda _: tell(next(done), total),
-        )
+    progress = tracker("render_report", "splits")
+    report = gather_report(Path(), rows, results, settings, parameters=parameters, progress=progress)
     page = render_page(report).encode("utf-8", errors="replace")
     write_whole(PAGE, page)
     print_table(results, {name: row.get("benchmark") for name, row in rows.splits.items()})

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.demo.scenes import draw_scene
+from demo.scenes import draw_scene
 
 SEED = 3
 

@@ -20,6 +20,7 @@ def _git(*arguments: str) -> subprocess.CompletedProcess[str]:
         "data/refcoco/refs(unc).p",
         "data/train2014/a.jpg",
         "data/demo/instances.json",
+        "data/own/val.jsonl",
         "photo.jpg",
         "o.png",
         "sweep/sweep.csv",

@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -88,6 +89,18 @@ def test_in_words(
     assert "head word 'circle'" in lines[0]
     assert lines[1] == str(target)
     assert _read(target).shape[1] == scene_photo().shape[1]
+
+
+def test_the_overlay_has_the_photos_name_if_none_is_given(
+    photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["refdiff", "segment", str(photo), "the circle", "--method", "ds"])
+    cli.main()
+    output = capsys.readouterr()
+    assert output.out.splitlines()[1] == "photo_overlay.png"
+    assert _read(tmp_path / "photo_overlay.png").shape[1] == scene_photo().shape[1]
+    assert re.fullmatch(r"local-dir:.*: on (cpu \(\d+ threads\)|cuda), float32\n", output.err)
 
 
 def test_the_version(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from refdiff.command import run_command
-from refdiff.errors import ArtifactMissingError, DatasetFaultsError, ParameterError, ShardsFailedError
+from refdiff.errors import ArtifactMissingError, ParameterError, ShardsFailedError, list_faults
 
 
 def test_a_refusal_is_one_line_and_exit_code_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -30,16 +30,16 @@ def test_a_missing_artifact_prints_its_message_alone(capsys: pytest.CaptureFixtu
 
 
 def test_faults_of_a_dataset_come_one_a_line() -> None:
-    error = DatasetFaultsError("refcoco", ["a.jpg: missing", "b.jpg: empty"], "correct them")
+    error = list_faults("refcoco", ["a.jpg: missing", "b.jpg: empty"], "correct them")
     assert str(error) == "refcoco: 2 faults; correct them\n  a.jpg: missing\n  b.jpg: empty"
-    assert error.faults == ("a.jpg: missing", "b.jpg: empty")
+    assert error.entries == ("a.jpg: missing", "b.jpg: empty")
 
 
 def test_a_message_stays_on_its_line_and_moves_no_cursor() -> None:
     assert str(ParameterError("a\x1b[2J\nb\u202e ä 狗")) == r"a\x1b[2J\nb\u202e ä 狗"
-    faults = DatasetFaultsError("refcoco", ["a\x07.jpg: missing"], "correct them")
+    faults = list_faults("refcoco", ["a\x07.jpg: missing"], "correct them")
     assert str(faults) == "refcoco: 1 fault; correct them\n" + r"  a\x07.jpg: missing"
-    failed = ShardsFailedError("work", ["3: images a\nb"], 5)
+    failed = ShardsFailedError("work", ["3: images a\nb"])
     assert str(failed).splitlines()[1:] == [r"  3: images a\nb"]
     assert str(ArtifactMissingError("a\tb")) == r"a\tb"
 

@@ -49,6 +49,7 @@ def test_what_was_not_fetched_names_the_command(hub: Path, name: str, revision: 
 
 def test_fetch_command_is_quoted_for_a_shell():
     assert fetch_command("o/n", "v1", ("a", "*/b")) == "hf download o/n --revision v1 --include a --include '*/b'"
+    assert fetch_command("o/n", None, ("a",), is_broken=True) == "hf download o/n --include a --force-download"
 
 
 @pytest.mark.parametrize("name", ["models/sd/demo", "/no/such/folder", "../no-such", "a b/c"])
@@ -60,8 +61,8 @@ def test_a_missing_folder_is_not_looked_for_on_the_hub(name: str):
 @pytest.mark.parametrize(
     ("name", "advice"),
     [
-        ("/models/v1-5-pruned.safetensors", r"no such file, and one file is no model; .*P\.from_single_file\("),
-        ("owner/v1-5-pruned.CKPT", r"one file is no model; .*P\.from_single_file\("),
+        ("/models/v1-5-pruned.safetensors", r"no such file, and one file is no model; .*Pipeline\.from_single_file\("),
+        ("owner/v1-5-pruned.CKPT", r"one file is no model; .*Pipeline\.from_single_file\("),
         (r"models\sd", r"expected a path with /, such as models/sd, or a hub id"),
         (r"C:\models\sd", r"expected a path with /, such as C:/models/sd"),
         ("https://huggingface.co/owner/name", r"write its owner and name, owner/name$"),

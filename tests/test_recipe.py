@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture
 def params() -> dict[str, Any]:
-    return read_params(ROOT / "params.yaml")
+    return read_params(ROOT / "refdiff/presets/demo.yaml")
 
 
 def test_a_method_has_what_it_needs_and_no_more(params: dict[str, Any]) -> None:

@@ -23,7 +23,7 @@ def segmenter() -> Segmenter:
 
 
 def _params(**changes: dict[str, Any]) -> dict[str, Any]:
-    params = locate_models(read_params(ROOT / "params.yaml"), ROOT)
+    params = locate_models(read_params(ROOT / "refdiff/presets/demo.yaml"), ROOT)
     for section, values in changes.items():
         params[section] = {**params[section], **values}
     return params

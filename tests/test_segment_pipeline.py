@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from demo.scenes import draw_scene
 from refdiff.attention.store import AttentionStore
 from refdiff.clip.embed_split import embed_split
 from refdiff.clip.settings import ClipSettings
 from refdiff.dataset.tables import Dataset, Expressions, Images, Targets, write_dataset
-from refdiff.demo.scenes import draw_scene
 from refdiff.diffusion.extraction import extract_split
 from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings
 from refdiff.fusion.inputs import open_inputs
@@ -41,7 +41,7 @@ SEEDS = (3, 8)
 
 @pytest.fixture(scope="module")
 def params() -> dict[str, Any]:
-    return locate_models(read_params(ROOT / "params.yaml"), ROOT)
+    return locate_models(read_params(ROOT / "refdiff/presets/demo.yaml"), ROOT)
 
 
 @pytest.fixture(scope="module")

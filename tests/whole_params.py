@@ -6,7 +6,7 @@ from typing import Any
 from refdiff.demo.models import CLIP, DIFFUSION
 from refdiff.params import read_params
 
-SHIPPED = Path(__file__).parents[1] / "params.yaml"
+SHIPPED = Path(__file__).parents[1] / "refdiff/presets/demo.yaml"
 SPLIT = {"format": "jsonl", "folder": "data", "images": "data", "split_by": None, "split": "val", "benchmark": None}
 TABLES = ("splits", "captures", "readouts", "sources", "heat_sources", "methods")
 

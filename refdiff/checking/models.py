@@ -8,17 +8,21 @@ needs it, but only where something that it makes is not here: stores that were p
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from refdiff.checking.maps import find_map_conflicts
 from refdiff.checking.sections import Project
+from refdiff.clip.checkpoint import describe_checkpoint
+from refdiff.clip.inspection import inspect_clip
 from refdiff.demo.models import MODELS
+from refdiff.diffusion.inspection import PipelineFacts, inspect_pipeline
 from refdiff.errors import ModelMissingError, RefdiffError
 from refdiff.layout import SplitLayout
+from refdiff.model_files import ModelFacts
 from refdiff.paths import LOCAL_CLIP, expand
+from refdiff.proposals.inspection import inspect_sam
 from refdiff.proposals.settings import RegionsSettings, SamSettings
 
 READING = ("draw_scenes", "prepare_dataset")
@@ -31,9 +35,11 @@ class ModelUse:
 
     Attributes:
         where: The parameter that names it.
-        name: As the parameter has it.
+        name: The model, as messages call it.
         stage: The stage that computes from it.
         outputs: What that stage makes of it.
+        device: Where it is to run.
+        dtype: In which precision.
         inspect: Finds it, and refuses what can never work.
     """
 
@@ -41,7 +47,9 @@ class ModelUse:
     name: str
     stage: str
     outputs: tuple[Path, ...]
-    inspect: Callable[[], Any]
+    device: str
+    dtype: str
+    inspect: Callable[[], ModelFacts]
 
     @property
     def is_demo(self) -> bool:
@@ -54,12 +62,16 @@ class ModelFindings:
     """What is to be said of the models.
 
     Attributes:
-        problems: Why a stage may not begin, a line each.
+        facts: Of the models that are here and can work, by the parameter that names each.
+        absent: Models that are not here, with a line each.
+        problems: What can never work, or why a stage may not begin, a line each.
         warnings: What is probably not meant, by the stage that it is about.
     """
 
-    problems: list[str]
-    warnings: list[tuple[str, str]]
+    facts: dict[str, ModelFacts] = field(default_factory=dict)
+    absent: list[tuple[ModelUse, str]] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    warnings: list[tuple[str, str]] = field(default_factory=list)
 
     def warnings_for(self, stage: str) -> list[str]:
         """Those about a stage; the first stages that run say all of them."""
@@ -67,55 +79,68 @@ class ModelFindings:
 
 
 def list_models(project: Project) -> Iterator[ModelUse]:
-    """Every model that a row of the project uses."""
-    from refdiff.clip.inspection import inspect_clip
-    from refdiff.diffusion.inspection import inspect_pipeline
-    from refdiff.proposals.inspection import inspect_sam
-
-    layouts = [SplitLayout(split) for split in project.names["splits"]]
-    sources = project.names["sources"]
-    sd, clip = project.sections["extract_attention"], project.sections["embed_clip"]
-    attention = tuple(each.attention(capture) for each in layouts for capture in project.names["captures"])
-    look = partial(inspect_pipeline, sd.model, sd.revision)
-    yield ModelUse("extract_attention.model", sd.model, "extract_attention", attention, look)
-    for name, row in project.rows["sources"].items():
-        if isinstance(row, SamSettings):
+    """Every model that a row of the project uses, as far as the parameters fit."""
+    layouts = [SplitLayout(split) for split in project.names.get("splits", ())]
+    sources = project.rows["sources"]
+    sd, proposing, clip = map(project.sections.get, ("extract_attention", "propose_masks", "embed_clip"))
+    if sd is not None and project.rows["captures"]:
+        attention = tuple(each.attention(capture) for each in layouts for capture in project.rows["captures"])
+        look = partial(inspect_pipeline, sd.model, sd.revision)
+        stage = "extract_attention"
+        yield ModelUse(f"{stage}.model", sd.model, stage, attention, sd.device, sd.dtype, look)
+    for name, row in sources.items():
+        if isinstance(row, SamSettings) and proposing is not None:
             masks = tuple(each.proposals(name) for each in layouts)
             look = partial(inspect_sam, row.model, row.revision)
-            yield ModelUse(f"sources.{name}.model", row.model, "propose_masks", masks, look)
-    if sources:
+            where = f"sources.{name}.model"
+            yield ModelUse(where, row.model, "propose_masks", masks, proposing.device, row.dtype, look)
+    if clip is not None and sources:
         embeddings = tuple(each.clip(source) for each in layouts for source in sources)
-        look = partial(inspect_clip, clip.model, clip.pretrained)
-        yield ModelUse("embed_clip.model", clip.model, "embed_clip", embeddings, look)
+        look, model = (
+            partial(inspect_clip, clip.model, clip.pretrained),
+            describe_checkpoint(clip.model, clip.pretrained),
+        )
+        yield ModelUse("embed_clip.model", model, "embed_clip", embeddings, clip.device, clip.dtype, look)
+
+
+def examine_models(project: Project) -> ModelFindings:
+    """Look at all models that the project uses, and at what is asked of them.
+
+    Args:
+        project: What fits of params.yaml.
+    """
+    uses = list(list_models(project))
+    found = ModelFindings(warnings=[*_warn_of_demo(project, uses), *_warn_of_idle_readouts(project)])
+    for use in uses:
+        try:
+            facts = found.facts[use.where] = use.inspect()
+        except ModelMissingError as error:
+            found.absent.append((use, f"{use.where}: {error}"))
+        except RefdiffError as error:
+            found.problems.append(f"{use.where}: {error}")
+        else:
+            if isinstance(facts, PipelineFacts):
+                found.problems.extend(find_map_conflicts(project, facts))
+                for name, capture in project.rows["captures"].items():
+                    if text := facts.warn_of_canvas(capture.canvas_px):
+                        found.warnings.append((use.stage, f"captures.{name}.{text}"))
+    return found
 
 
 def check_models(project: Project, stage: str, is_part: bool) -> ModelFindings:
-    """Look at all models that the project uses.
+    """As `examine_models`, with what a model that is not here means for a stage.
 
     Args:
         project: All of params.yaml, which fits.
         stage: The stage that is to begin, one of `READING` and `COMPUTING`.
         is_part: Whether it computes only a part.
     """
-    uses = list(list_models(project))
-    found = ModelFindings([], [*_warn_of_demo(project, uses), *_warn_of_idle_readouts(project)])
-    for use in uses:
-        try:
-            facts = use.inspect()
-        except ModelMissingError as error:
-            line = f"{use.where}: {error}"
-            if stage in READING:
-                found.warnings.append((use.stage, line))
-            elif not is_part and not all(path.exists() for path in use.outputs):
-                found.problems.append(f"{line}; or remove the rows that need it")
-        except RefdiffError as error:
-            found.problems.append(f"{use.where}: {error}")
-        else:
-            if use.stage == "extract_attention":
-                found.problems.extend(find_map_conflicts(project, facts))
-                for name, capture in project.rows["captures"].items():
-                    if text := facts.warn_of_canvas(capture.canvas_px):
-                        found.warnings.append((use.stage, f"captures.{name}.{text}"))
+    found = examine_models(project)
+    for use, line in found.absent:
+        if stage in READING:
+            found.warnings.append((use.stage, line))
+        elif not is_part and not all(path.exists() for path in use.outputs):
+            found.problems.append(f"{line}; or remove the rows that need it")
     return found
 
 
@@ -128,9 +153,9 @@ def _warn_of_demo(project: Project, uses: list[ModelUse]) -> Iterator[tuple[str,
     for use in uses:
         if use.is_demo:
             yield use.stage, f"{use.where}: is the demo's, which knows drawn shapes and no photos, {beside}"
-    drawn = project.sections["draw_scenes"].folder
+    drawn = project.sections.get("draw_scenes")
     for name, row in project.rows["splits"].items():
-        if row.folder == drawn:
+        if drawn is not None and row.folder == drawn.folder:
             text = "its drawn scenes run through these models too; remove the row where that is not meant"
             yield "extract_attention", f"splits.{name}: is the demo, {beside}; {text}"
     from refdiff.presets.table import PRESETS

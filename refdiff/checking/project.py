@@ -44,4 +44,4 @@ def refuse_if_any(problems: list[str]) -> None:
     if len(problems) == 1:
         raise ParameterError(problems[0])
     if problems:
-        raise ParametersError(str(PARAMS_FILE), problems)
+        raise ParametersError(f"{PARAMS_FILE}: {len(problems)} problems; correct them", problems)

@@ -11,9 +11,7 @@ from typing import Any
 from refdiff.checking.models import COMPUTING, READING, check_models
 from refdiff.checking.project import check_project, refuse_if_any
 from refdiff.engine.settings import add_engine_arguments
-from refdiff.errors import ParameterError
-from refdiff.parameter_words import expected_names
-from refdiff.params import read_params
+from refdiff.params import find, read_params
 
 
 def start_stage(
@@ -46,11 +44,7 @@ def start_stage(
     if surplus:  # only now: a row's name with a space in it is refused above, by name
         parser.error(f"unrecognized arguments: {' '.join(surplus)}")
     for table in tables:
-        name, known = getattr(arguments, table[:-1]), project.names[table]
-        if name not in known:
-            raise ParameterError(
-                f"{table}: no entry {name!r}; {expected_names(name, known)}; add it or correct the name"
-            )
+        find(params, f"{table}.{getattr(arguments, table[:-1])}")
     if stage in (*READING, *COMPUTING):
         found = check_models(project, stage, is_part=getattr(arguments, "part", None) is not None)
         refuse_if_any(found.problems)

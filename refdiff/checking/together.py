@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from refdiff.checking.sections import Project
-from refdiff.diffusion.settings import CaptureSettings, Img2ImgSchedule
+from refdiff.diffusion.settings import CaptureSettings
 from refdiff.diffusion.settings import LayersBySize as CapturedSizes
 from refdiff.errors import ParameterError
 from refdiff.fusion.settings import MethodSettings, TextMix, check_source
@@ -46,8 +46,7 @@ def _check_splits(project: Project) -> Iterator[str]:
 
 
 def _check_readout(name: str, readout: ReadoutSettings, capture: CaptureSettings) -> Iterator[str]:
-    schedule = capture.schedule
-    runs = schedule.runs if isinstance(schedule, Img2ImgSchedule) else len(schedule.timesteps)
+    runs = capture.schedule.runs
     if readout.steps != "all":
         beyond = [step for step in readout.steps if step >= runs]
         if beyond:

@@ -128,6 +128,15 @@ def describe_checkpoint(name: str, pretrained: str | None) -> str:
     return name if pretrained is None else f"{name} / {pretrained}"
 
 
+def replace_advice(name: str, pretrained: str | None, found: Checkpoint) -> str:
+    """What to do about weights that were found and are broken; other arguments are those of `find_checkpoint`."""
+    hub = None if name.startswith(LOCAL_CLIP) else _hub_of(name, pretrained)
+    if hub is None:
+        return "copy or fetch it again"
+    file = found.weights.relative_to(found.folder).as_posix()
+    return f"fetch it again with `{fetch_command(hub[0], None, [file], is_broken=True)}`"
+
+
 def tokenizer_hint(repository: str) -> str:
     """What to do about a tokenizer of the hub that is not on this machine."""
     command = fetch_command(repository, None, TOKENIZER_FILES)

@@ -17,6 +17,7 @@ from refdiff.clip.model import ClipModel, load_clip
 from refdiff.clip.ramps import apply_ramp
 from refdiff.clip.settings import ClipSettings
 from refdiff.errors import ImageError, ModelError
+from refdiff.finite import precision_advice
 
 WAITING_BATCHES = 8  # batches' worth of crops that may wait for others of their size
 
@@ -181,10 +182,9 @@ class ClipEmbedder:
         bad = np.flatnonzero(~(np.linalg.norm(unit, axis=-1) > 0.5))
         if len(bad):
             dtype = self._settings.dtype
-            other = "use dtype bfloat16 or float32" if dtype == "float16" else "choose another checkpoint"
             raise ModelError(
                 f"{name(int(bad[0]))}: its embedding by {self.identity.name} in {dtype} holds NaN or infinity, or is "
-                f"zero; expected finite numbers; {other}"
+                f"zero; expected finite numbers; {precision_advice(dtype)}"
             )
         return unit
 

@@ -1,44 +1,14 @@
 """Whether an open_clip model can work, from its configuration and the header of its weights (without torch)."""
 
-from dataclasses import dataclass
-from pathlib import Path
-
-from refdiff.clip.checkpoint import describe_checkpoint, find_checkpoint, read_config, tokenizer_hint
-from refdiff.clip.plain_vit import sides
+from refdiff.clip.checkpoint import describe_checkpoint, find_checkpoint, read_config, replace_advice, tokenizer_hint
 from refdiff.errors import ModelError, ModelMissingError
+from refdiff.model_files import ModelFacts
 from refdiff.model_identity import find_model
 from refdiff.paths import LOCAL_CLIP
 from refdiff.safetensors_header import read_header
 
 
-@dataclass(frozen=True, slots=True)
-class ClipFacts:
-    """What is known of a CLIP model before it is loaded.
-
-    Attributes:
-        name: Model and weights, as messages call them.
-        folder: Where its files are.
-        files: The weights that are read.
-        bytes: Their size.
-        image_px: Shorter side of the images that it was trained on.
-        patch_px: Side of a patch.
-        width: Length of a patch's vector in the image tower.
-        dim: Length of an embedding.
-        context: Tokens of its text input, with start and end.
-    """
-
-    name: str
-    folder: Path
-    files: tuple[Path, ...]
-    bytes: int
-    image_px: int
-    patch_px: int
-    width: int
-    dim: int
-    context: int
-
-
-def inspect_clip(model: str, pretrained: str | None) -> ClipFacts:
+def inspect_clip(model: str, pretrained: str | None) -> ModelFacts:
     """Read a model's configuration, and the header of its weights.
 
     Args:
@@ -52,28 +22,17 @@ def inspect_clip(model: str, pretrained: str | None) -> ClipFacts:
     """
     where = describe_checkpoint(model, pretrained)
     config = read_config(model, where)
-    kind = config.vision_cfg.kind()
-    kind.check(where)
+    config.vision_cfg.kind().check(where)
     found = find_checkpoint(model, pretrained)
     if found.weights.suffix == ".safetensors":
         try:
             read_header(found.weights)
         except ModelError as error:
-            raise ModelError(f"{where}: {error}") from error
+            raise ModelError(f"{where}: {error}; {replace_advice(model, pretrained, found)}") from error
     tokenizer = config.text_cfg.hf_tokenizer_name
     if tokenizer and not model.startswith(LOCAL_CLIP):
         _check_tokenizer(where, tokenizer)
-    return ClipFacts(
-        name=where,
-        folder=found.folder,
-        files=(found.weights,),
-        bytes=found.weights.stat().st_size,
-        image_px=min(sides(config.vision_cfg.image_size)),
-        patch_px=kind.patch_px[0],
-        width=config.vision_cfg.width,
-        dim=config.embed_dim,
-        context=config.text_cfg.context_length,
-    )
+    return ModelFacts(where, found.folder, (found.weights,))
 
 
 def _check_tokenizer(where: str, repository: str) -> None:

@@ -1,12 +1,9 @@
 """Loading an open_clip model from this machine: never from the network."""
 
-import logging
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import huggingface_hub.constants
 import open_clip
 import torch
 from torch import Tensor
@@ -16,7 +13,7 @@ from refdiff.clip.inspection import inspect_clip
 from refdiff.clip.tower import VitTower
 from refdiff.device import check_precision, choose_device
 from refdiff.errors import ModelError
-from refdiff.finite import check_weights
+from refdiff.loaded_weights import check_weights, loading_quietly
 from refdiff.model_identity import ModelIdentity
 from refdiff.paths import expand, expand_clip
 
@@ -66,7 +63,7 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
     identity = identify_checkpoint(name, pretrained)
     known = expand_clip(name)
     weights = str(expand(pretrained)) if pretrained is not None and expand(pretrained).is_file() else pretrained
-    with _local_only():
+    with loading_quietly():
         try:
             network: Any = open_clip.create_model(known, pretrained=weights, require_pretrained=True)
             tokenizer = open_clip.get_tokenizer(known)
@@ -91,17 +88,3 @@ def load_clip(name: str, pretrained: str | None, device: str, dtype: str) -> Cli
         device=target,
         dtype=precision,
     )
-
-
-@contextmanager
-def _local_only() -> Iterator[None]:
-    """No request to the hub, and no log lines of the loader: what is wrong is said in one message."""
-    offline = huggingface_hub.constants.HF_HUB_OFFLINE
-    level = logging.root.manager.disable
-    huggingface_hub.constants.HF_HUB_OFFLINE = True  # huggingface_hub and transformers ask for it at each request
-    logging.disable(logging.CRITICAL)
-    try:
-        yield
-    finally:
-        huggingface_hub.constants.HF_HUB_OFFLINE = offline
-        logging.disable(level)

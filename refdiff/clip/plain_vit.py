@@ -40,27 +40,26 @@ class TowerKind:
         Raises:
             ModelError: It is not; the message says what it is.
         """
-        reason = None
-        if self.kind != "VisionTransformer":
-            reason = f"its image tower is {self.kind}"
-        elif self.attention_pool:
-            reason = "its image tower pools by attention"
-        elif self.pool_type != "tok":
-            reason = f"its image tower pools by {self.pool_type!r}"
-        elif self.other_blocks:
-            reason = f"its image tower has blocks of type {', '.join(self.other_blocks)}"
-        elif self.layers < 1:
-            reason = "its image tower has no blocks"
-        elif self.patch_px[0] != self.patch_px[1]:
-            reason = f"its patches are {self.patch_px}, not square"
-        if reason:
-            raise ModelError(f"{where}: {reason}; {EXPECTED}")
+        reasons = {
+            f"its image tower is {self.kind}": self.kind != "VisionTransformer",
+            "its image tower pools by attention": self.attention_pool,
+            f"its image tower pools by {self.pool_type!r}": self.pool_type != "tok",
+            f"its image tower has blocks of type {', '.join(self.other_blocks)}": bool(self.other_blocks),
+            "its image tower has no blocks": self.layers < 1,
+            f"its patches are {self.patch_px}, not square": self.patch_px[0] != self.patch_px[1],
+        }
+        for reason, holds in reasons.items():
+            if holds:
+                raise ModelError(f"{where}: {reason}; {EXPECTED}")
 
 
-class VisionConfig(BaseModel):
+class _Config(BaseModel):
+    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
+
+
+class VisionConfig(_Config):
     """The part of open_clip's `vision_cfg` that counts here, with open_clip's defaults."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
     image_size: int | list[int] = 224
     patch_size: int | list[int] | None = 16
     layers: int | list[int] = 12
@@ -93,18 +92,16 @@ class VisionConfig(BaseModel):
         )
 
 
-class TextConfig(BaseModel):
+class TextConfig(_Config):
     """The same of `text_cfg`."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
     context_length: int = 77
     hf_tokenizer_name: str | None = None
 
 
-class ModelConfig(BaseModel):
+class ModelConfig(_Config):
     """The same of a whole model."""
 
-    model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
     embed_dim: int
     vision_cfg: VisionConfig
     text_cfg: TextConfig

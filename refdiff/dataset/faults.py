@@ -1,11 +1,10 @@
 """Faults of a dataset, gathered so that a person sees all of them at once, and remarks on what is no fault."""
 
 from collections import Counter
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal
 
-from refdiff.errors import DatasetError, DatasetFaultsError
+from refdiff.errors import DatasetError, escape, list_faults
 
 FaultKind = Literal[
     "record",
@@ -34,8 +33,6 @@ RemarkKind = Literal[
     "colour_profile",
     "frames",
 ]
-# Takes a remark on a mask while it is drawn.
-Remark = Callable[[RemarkKind, str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,11 +57,11 @@ class FaultLog:
 
     def add(self, kind: FaultKind, message: str) -> None:
         """Note a fault; line breaks and other unprintable characters of the dataset are escaped."""
-        self.faults.append(Fault(kind, escape_unprintable(message)))
+        self.faults.append(Fault(kind, escape(message)))
 
     def remark(self, kind: RemarkKind, message: str) -> None:
         """Note what was taken, by a rule, in a way that a person should know of; the same line counts once."""
-        self._remarks[Fault(kind, escape_unprintable(message))] = None
+        self._remarks[Fault(kind, escape(message))] = None
 
     def lines(self) -> list[str]:
         return [fault.line for fault in self.faults]
@@ -85,7 +82,7 @@ class FaultLog:
             DatasetFaultsError: There are; its message lists them.
         """
         if self.faults:
-            raise DatasetFaultsError(where, self.lines(), advice)
+            raise list_faults(where, self.lines(), advice)
 
 
 def raise_all(where: str, errors: list[DatasetError]) -> None:
@@ -93,11 +90,4 @@ def raise_all(where: str, errors: list[DatasetError]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise DatasetFaultsError(where, [str(error) for error in errors], "nothing can be read without them")
-
-
-def escape_unprintable(text: str) -> str:
-    """`text` on one line, with unprintable characters escaped as in Python."""
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+        raise list_faults(where, [str(error) for error in errors], "nothing can be read without them")

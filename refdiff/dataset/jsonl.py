@@ -29,6 +29,7 @@ from refdiff.errors import DatasetError, PathOutsideError
 from refdiff.paths import expand
 
 KEYS = ("image", "sentence", "mask", "no_target", "id", "ref_id", "image_id")
+_FORM = 'lines such as {"image": "a.jpg", "sentence": "the dog on the left"}'
 # What other datasets call a key, for advice.
 _KNOWN_AS = {
     "image": ("file_name", "filename", "image_path", "img", "path", "photo"),
@@ -62,12 +63,11 @@ def read_jsonl(row: SplitRow, settings: PrepareDatasetSettings, faults: FaultLog
     try:
         data = path.read_bytes()
     except OSError as error:
-        there = ", ".join(sorted(file.stem for file in folder.glob("*.jsonl"))) or "none"
+        splits = ", ".join(sorted(file.stem for file in folder.glob("*.jsonl")))
+        expected = f"a split among: {splits}; correct params.yaml" if splits else f"{_FORM}; write it"
         others = [file.name for file in sorted(folder.glob(f"{row.split}.*"))[:3] if file != path]
         hint = f", or write {' or '.join(others)} as {path.name}, one object a line" if others else ""
-        raise DatasetError(
-            f"{path}: cannot be read ({error.strerror}); expected a split among: {there}; correct params.yaml{hint}"
-        ) from error
+        raise DatasetError(f"{path}: cannot be read ({error.strerror}); expected {expected}{hint}") from error
     lines = data.split(b"\n")
     _refuse_other_forms(path, data, lines)
     reader = _Reader(path, row, settings, faults)

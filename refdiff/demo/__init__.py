@@ -1,1 +1,1 @@
-"""The demo: scenes drawn by rule, sentences about them, and the training of two miniature models."""
+"""The demo's two models, and the parameters of the stage that draws its scenes; the drawing is the folder `demo`."""

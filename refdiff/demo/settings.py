@@ -1,4 +1,8 @@
-"""Parameters of the stage that draws the demo."""
+"""Parameters of the stage that draws the demo.
+
+They are here and not in the folder `demo`: every stage and `refdiff doctor` check all of params.yaml, also where the
+package is installed and that folder is not.
+"""
 
 from pydantic import Field
 

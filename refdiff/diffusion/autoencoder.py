@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from refdiff.diffusion.canvas import to_signed
 from refdiff.diffusion.noise import draw_noise
-from refdiff.diffusion.pipeline_files import DIFFUSERS_WEIGHTS
-from refdiff.diffusion.weights import load_network, precision_advice
+from refdiff.diffusion.pipeline_files import load_part
 from refdiff.errors import ModelError
+from refdiff.finite import precision_advice
 from refdiff.model_identity import ModelIdentity
 
 # In half precision the released weights overflow.
@@ -26,7 +26,8 @@ def load_autoencoder(identity: ModelIdentity, revision: str | None) -> Autoencod
     Raises:
         ModelError: It is missing or broken.
     """
-    return load_network(identity, revision, "vae", AutoencoderKL, {"torch_dtype": VAE_DTYPE, **DIFFUSERS_WEIGHTS})
+    # The other value of low_cpu_mem_usage needs the package accelerate.
+    return load_part(identity, revision, "vae", AutoencoderKL, {"torch_dtype": VAE_DTYPE, "low_cpu_mem_usage": False})
 
 
 def encode_canvas(vae: AutoencoderKL, canvas: NDArray[np.uint8], image_id: str, seed: int | None) -> torch.Tensor:

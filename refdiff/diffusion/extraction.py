@@ -26,7 +26,6 @@ from refdiff.engine.run import run_shards
 from refdiff.engine.settings import SERIAL, Engine
 from refdiff.layout import SplitLayout
 from refdiff.store.attention_writer import AttentionWriter
-from refdiff.store.earlier_output import take_over_output
 from refdiff.store.work import ShardRecord, WorkFolder, read_marker, translate_write_errors
 
 # Called with (expressions done, expressions in all), of the part that the run computes.
@@ -117,7 +116,7 @@ def extract_split(
             shard: digest_shard(shard, store.expressions_of(shard), sentences, work.fingerprint, arrays)
             for shard in mine
         }
-        verified = _take_over(work, wanted, None if engine.is_whole else mine, target)
+        verified = _take_over(work, wanted, None if engine.is_whole else mine)
         run_shards(job, shards, engine, watch)
         there = [verified.get(shard) or read_marker(work.marker(shard)) for shard in shards]
         records = [record for record in there if record is not None]
@@ -139,9 +138,7 @@ def extract_split(
     )
 
 
-def _take_over(
-    work: WorkFolder, wanted: Mapping[int, str], shards: range | None, target: Path
-) -> dict[int, ShardRecord]:
+def _take_over(work: WorkFolder, wanted: Mapping[int, str], shards: range | None) -> dict[int, ShardRecord]:
     """The shards of earlier runs that are whole, and of what this run asks for; the markers of others go."""
     before = sum(work.marker(shard).is_file() for shard in wanted)
     verified = work.finished(shards, wanted)
@@ -150,8 +147,7 @@ def _take_over(
         again = f"; {others} do not serve, as photos or sentences of them changed or they are damaged"
         said = f"{len(verified)} of {len(wanted)} shards taken over from an earlier run"
         print(f"{work.path}: {said}{again if others else ''}", file=sys.stderr)
-    missing = {shard: inputs for shard, inputs in wanted.items() if shard not in verified}
-    return verified | take_over_output(work, target, missing)
+    return verified
 
 
 def _publish(work: WorkFolder, writer: AttentionWriter, records: list[ShardRecord], target: Path) -> None:

@@ -8,20 +8,16 @@ from diffusers.models.autoencoders.autoencoder_kl import AutoencoderKL
 from diffusers.models.unets.unet_2d_condition import UNet2DConditionModel
 from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from transformers import CLIPTextModel, CLIPTokenizer
-from transformers.utils.logging import disable_progress_bar
 
 from refdiff.device import check_precision, choose_device
 from refdiff.diffusion.autoencoder import load_autoencoder
 from refdiff.diffusion.compiling import compile_parts
 from refdiff.diffusion.latent_size import vae_reduction
-from refdiff.diffusion.pipeline_files import DIFFUSERS_WEIGHTS, TRANSFORMERS_WEIGHTS, load_part
+from refdiff.diffusion.pipeline_files import load_part
 from refdiff.diffusion.schedule import Prediction
 from refdiff.diffusion.settings import Dtype
-from refdiff.diffusion.weights import load_network
 from refdiff.errors import ModelError
 from refdiff.model_identity import ModelIdentity
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,16 +70,14 @@ def load_model(identity: ModelIdentity, revision: str | None, device: str, dtype
         ModelError: A part is missing or broken, its weights are not all there or not finite, or the parts do not fit.
         ParameterError: The device does not run this precision.
     """
-    place, number = choose_device(device), _DTYPES[dtype]
+    place, number = choose_device(device), getattr(torch, dtype)
     check_precision(place, dtype, "extract_attention.dtype")
-    disable_progress_bar()  # transformers draws one for each model it loads
-    unet = load_network(identity, revision, "unet", UNet2DConditionModel, {"torch_dtype": number, **DIFFUSERS_WEIGHTS})
+    options = {"torch_dtype": number, "low_cpu_mem_usage": False}
+    unet = load_part(identity, revision, "unet", UNet2DConditionModel, options)
     vae: Any = load_autoencoder(identity, revision)
-    text_encoder = load_network(
-        identity, revision, "text_encoder", CLIPTextModel, {"dtype": number, **TRANSFORMERS_WEIGHTS}
-    )
-    tokenizer = load_part(identity, revision, "tokenizer", CLIPTokenizer, {})
-    scheduler = load_part(identity, revision, "scheduler", DDIMScheduler, {})
+    text_encoder = load_part(identity, revision, "text_encoder", CLIPTextModel, {"dtype": number})
+    tokenizer = load_part(identity, revision, "tokenizer", CLIPTokenizer)
+    scheduler = load_part(identity, revision, "scheduler", DDIMScheduler)
     if len(tokenizer) > text_encoder.config.vocab_size:
         raise ModelError(
             f"model {identity.name}: its tokenizer has {len(tokenizer)} words and its text encoder "

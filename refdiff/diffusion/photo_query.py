@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from refdiff.attention.maps import CrossMaps, MapKey, SelfMaps
 from refdiff.diffusion.denoise import MapsByRun
-from refdiff.diffusion.weights import precision_advice
 from refdiff.errors import ModelError
+from refdiff.finite import precision_advice
 
 
 @dataclass(frozen=True, slots=True, eq=False)

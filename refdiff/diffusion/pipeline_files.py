@@ -3,13 +3,10 @@
 from typing import Any
 
 from refdiff.diffusion.inspection import inspect_pipeline
-from refdiff.diffusion.pipeline_parts import NEEDED_FILES, PipelineFolder
-from refdiff.errors import ModelError
+from refdiff.diffusion.pipeline_parts import PIPELINE
+from refdiff.loaded_weights import load_network, load_pretrained
+from refdiff.model_files import ModelFolder
 from refdiff.model_identity import ModelIdentity, identify_model
-
-TRANSFORMERS_WEIGHTS: dict[str, Any] = {"use_safetensors": True}
-# The other value needs the package accelerate.
-DIFFUSERS_WEIGHTS: dict[str, Any] = {"low_cpu_mem_usage": False, **TRANSFORMERS_WEIGHTS}
 
 
 def identify_pipeline(name: str, revision: str | None) -> ModelIdentity:
@@ -19,7 +16,7 @@ def identify_pipeline(name: str, revision: str | None) -> ModelIdentity:
         ModelError: It is not on this machine, or `inspect_pipeline` refuses it.
     """
     inspect_pipeline(name, revision)
-    return identify_model(name, revision, NEEDED_FILES)
+    return identify_model(name, revision, PIPELINE.patterns)
 
 
 def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:
@@ -28,10 +25,12 @@ def read_config(identity: ModelIdentity, file: str) -> dict[str, Any]:
     Raises:
         ModelError: It is not there or not JSON.
     """
-    return PipelineFolder(identity.name, None, identity.folder).read_json(file)
+    return ModelFolder(identity.name, None, identity.folder, PIPELINE).read_json(file)
 
 
-def load_part(identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any]) -> Any:
+def load_part(
+    identity: ModelIdentity, revision: str | None, part: str, kind: Any, options: dict[str, Any] | None = None
+) -> Any:
     """One part of the pipeline.
 
     Args:
@@ -39,17 +38,12 @@ def load_part(identity: ModelIdentity, revision: str | None, part: str, kind: An
         revision: The hub revision, for messages.
         part: Its folder's name.
         kind: Its class.
-        options: Of `from_pretrained`.
+        options: Of `from_pretrained`; None for a part without weights.
 
     Raises:
-        ModelError: It is missing or broken.
+        ModelError: It is missing or broken, or its weights are not all there, not its own, or not finite.
     """
-    folder = PipelineFolder(identity.name, revision, identity.folder)
-    try:
-        return kind.from_pretrained(folder.path / part, local_files_only=True, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
-        reason = " ".join(str(error).split())[:300]
-        raise ModelError(
-            f"model {identity.name}: its {part} cannot be loaded ({reason}); "
-            f"expected a diffusers pipeline with safetensors weights; {folder.advice}"
-        ) from error
+    advice = ModelFolder(identity.name, revision, identity.folder, PIPELINE).advice
+    advice = f"expected a diffusers pipeline with safetensors weights; {advice}"
+    load = load_pretrained if options is None else load_network
+    return load(kind, identity.folder / part, f"model {identity.name}: its {part}", advice, options or {})

@@ -31,6 +31,11 @@ class SingleSchedule(Section):
             raise ValueError("a timestep is given twice; give each once")
         return value
 
+    @property
+    def runs(self) -> int:
+        """U-Net runs."""
+        return len(self.timesteps)
+
 
 class Img2ImgSchedule(Section):
     """The image is noised part of the way and denoised by DDIM (eta 0).

@@ -9,7 +9,7 @@ from refdiff.command import EXIT_REFUSED
 from refdiff.doctor.findings import FAULTS, Finding, Section, format_bytes, format_sections
 from refdiff.params import PARAMS_FILE, read_params
 from refdiff.paths import expand
-from refdiff.presets.table import PRESETS
+from refdiff.presets.table import PRESETS, one_of
 from refdiff.recipe import locate_models
 
 if TYPE_CHECKING:
@@ -28,7 +28,9 @@ def add_doctor(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     )
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--params", type=Path, default=PARAMS_FILE, metavar="FILE", help="params.yaml if absent")
-    which.add_argument("--preset", choices=PRESETS, help="a preset, for one photo: no datasets are looked for")
+    which.add_argument(
+        "--preset", type=one_of(PRESETS), choices=PRESETS, help="a preset, for one photo, without datasets"
+    )
     parser.set_defaults(run=_examine)
 
 
@@ -60,29 +62,30 @@ def examine(path: Path, preset: str | None) -> list[Section]:
     Raises:
         ParameterError: The parameters are no YAML mapping.
     """
+    from refdiff.checking.models import examine_models, list_models
     from refdiff.checking.project import list_problems
     from refdiff.doctor.cost import estimate
     from refdiff.doctor.datasets import ONE_PHOTO, check_datasets
     from refdiff.doctor.machine import check_machine, check_packages
-    from refdiff.doctor.models import check_models, name_models
+    from refdiff.doctor.models import describe_models
 
     path = expand(path)
     params = locate_models(read_params(path), path.resolve().parent) if preset is None else PRESETS[preset].read()
     project, problems = list_problems(params)
-    models = list(name_models(project))
-    found, weights = check_models(models)
+    models, found = list(list_models(project)), examine_models(project)
+    described, weights = describe_models(models, found)
     parsing: ParseTextSettings | None = project.sections.get("parse_text")
     sections = [
         _describe_parameters(project, problems, str(path) if preset is None else f"preset {preset}"),
         check_machine(),
         check_packages(None if parsing is None else parsing.spacy_model),
-        found,
+        described,
     ]
     sizes = ONE_PHOTO
     if preset is None:
         datasets, sizes = check_datasets(project)
         sections.append(datasets)
-    return [*sections, estimate(project, sizes, models, weights)]
+    return [*sections, estimate(project, sizes, models, weights, found.facts.get("extract_attention.model"))]
 
 
 def _describe_parameters(project: "Project", problems: list[str], name: str) -> Section:

@@ -2,29 +2,38 @@
 
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 
+from refdiff.checking.models import ModelUse
 from refdiff.checking.sections import Project
 from refdiff.clip.settings import ClipSettings
 from refdiff.device import check_precision, choose_device
+from refdiff.diffusion.inspection import PipelineFacts
 from refdiff.diffusion.settings import ExtractAttentionSettings
 from refdiff.doctor import operations
 from refdiff.doctor.datasets import SplitSize
 from refdiff.doctor.findings import Finding, Section, format_bytes
 from refdiff.doctor.machine import count_cores, free_disk
-from refdiff.doctor.models import NamedModel
-from refdiff.errors import RefdiffError
+from refdiff.errors import ParameterError, RefdiffError
 from refdiff.layout import ARTIFACTS
+from refdiff.model_files import ModelFacts
 from refdiff.proposals.settings import RegionsSettings
 
 _SHARE_OF_PEAK = 0.5
 _PEAK_SIDE = {"cpu": 1024, "cuda": 8192}
 _MINIATURE = 50e6  # weights; what was counted of real architectures says nothing of these
 _REGIONS_S = 0.2  # of one core, a photo
+Kept = dict[str, list[int]]
+"""Sides of the maps that each capture keeps."""
 _COPIES = 2  # artifacts, with which work folders share their files, and DVC's cache
 
 
 def estimate(
-    project: Project, sizes: Mapping[str, SplitSize], models: list[NamedModel], weights: Mapping[str, float]
+    project: Project,
+    sizes: Mapping[str, SplitSize],
+    models: list[ModelUse],
+    weights: Mapping[str, float],
+    pipeline: ModelFacts | None,
 ) -> Section:
     """A line for each split: hours of the stages that cost, and bytes.
 
@@ -33,29 +42,23 @@ def estimate(
         sizes: Of the splits.
         models: Those that the parameters name.
         weights: Their numbers of weights, by parameter; those that are not known are left out.
+        pipeline: Stable Diffusion, where it is here.
     """
     title = "to expect"
     if not sizes:
         return Section(title, (Finding("note", "the size of no split is known yet: fetch the annotations first"),))
     if models and sum(weights.values()) < _MINIATURE and len(weights) == len(models):
-        return Section(
-            title,
-            (
-                Finding(
-                    "ok",
-                    "the models are miniatures: minutes",
-                ),
-            ),
-        )
+        return Section(title, (Finding("ok", "the models are miniatures: minutes"),))
     try:
         speeds = {(model.device, model.dtype): _speed(model) for model in models}
     except RefdiffError as error:
         return Section(title, (Finding("WRONG", str(error)),))
     rates = {model.where: _SHARE_OF_PEAK * speeds[model.device, model.dtype] for model in models}
+    kept = _find_kept_sides(project, pipeline)
     lines = [_HEADER]
     total = [0.0] * 4
     for name, size in sizes.items():
-        figures = [*_seconds(project, size, weights, rates), _bytes(project, size)]
+        figures = [*_seconds(project, kept, size, weights, rates), _bytes(project, kept, size)]
         total = [one + other for one, other in zip(total, figures, strict=True)]
         lines.append(_line(name, size, figures))
     if len(sizes) > 1:
@@ -93,13 +96,14 @@ def _format_time(seconds: float) -> str:
 
 
 def _seconds(
-    project: Project, size: SplitSize, weights: Mapping[str, float], rates: Mapping[str, float]
+    project: Project, kept: Kept, size: SplitSize, weights: Mapping[str, float], rates: Mapping[str, float]
 ) -> tuple[float, float, float]:
     """Of extract_attention, propose_masks and embed_clip."""
     where = "extract_attention.model"
     attention = masks = embedding = 0.0
-    for capture in project.rows["captures"].values() if where in weights else ():
-        attention += operations.attention_operations(capture, size, weights[where]) / rates[where]
+    for name, sides in kept.items() if where in weights else ():
+        capture = project.rows["captures"][name]
+        attention += operations.attention_operations(capture, size, weights[where], sides) / rates[where]
     clip: ClipSettings | None = project.sections.get("embed_clip")
     for name, source in project.rows["sources"].items():
         where = f"sources.{name}.model"
@@ -114,12 +118,12 @@ def _seconds(
     return attention, masks, embedding
 
 
-def _bytes(project: Project, size: SplitSize) -> float:
-    captures, sources = project.rows["captures"].values(), project.rows["sources"]
-    total = sum(operations.attention_bytes(each, size) for each in captures)
+def _bytes(project: Project, kept: Kept, size: SplitSize) -> float:
+    captures, sources = project.rows["captures"], project.rows["sources"]
+    total = sum(operations.attention_bytes(captures[name], size, sides) for name, sides in kept.items())
     extraction: ExtractAttentionSettings | None = project.sections.get("extract_attention")
     if extraction is not None and extraction.keep_latents:
-        latents = {(each.canvas_px, each.sample_posterior): each for each in captures}
+        latents = {(each.canvas_px, each.sample_posterior): each for each in captures.values()}
         total += sum(operations.latent_bytes(each, size) for each in latents.values())
     clip: ClipSettings | None = project.sections.get("embed_clip")
     if clip is not None:
@@ -128,7 +132,17 @@ def _bytes(project: Project, size: SplitSize) -> float:
     return total + operations.mask_bytes(size, heat_masks)
 
 
-def _speed(model: NamedModel) -> float:
+def _find_kept_sides(project: Project, pipeline: ModelFacts | None) -> Kept:
+    """Of the captures that the model can make; the others are named among the models."""
+    found: Kept = {}
+    known = pipeline if isinstance(pipeline, PipelineFacts) else None
+    for name, capture in project.rows["captures"].items():
+        with suppress(ParameterError):
+            found[name] = operations.kept_sides(capture, known)
+    return found
+
+
+def _speed(model: ModelUse) -> float:
     """Operations a second of a large matrix product, where and as a network is to run.
 
     Raises:

@@ -8,12 +8,13 @@ from pathlib import Path
 from refdiff.checking.sections import Project
 from refdiff.dataset.benchmarks import Benchmark, find_benchmark
 from refdiff.dataset.faults import FaultLog
+from refdiff.dataset.folders import check_photo_folder
 from refdiff.dataset.prepare import READERS
 from refdiff.dataset.records import DatasetRecords
 from refdiff.dataset.settings import PrepareDatasetSettings, SplitRow
 from refdiff.demo.settings import DrawSettings
 from refdiff.doctor.findings import Finding, Section
-from refdiff.errors import RefdiffError
+from refdiff.errors import DatasetError, RefdiffError
 from refdiff.paths import expand
 
 _ARCHIVE = "https://web.archive.org/web/{stamp}/https://bvisionweb1.cs.unc.edu/licheng/referit/data/{name}.zip"
@@ -62,7 +63,8 @@ def check_datasets(project: Project) -> tuple[Section, dict[str, SplitSize]]:
         findings += found
         if size is not None:
             sizes[name] = size
-    return Section("datasets", _without_repeats(findings)), sizes
+    # Splits of one folder lack the same files: said once.
+    return Section("datasets", tuple(dict.fromkeys(findings))), sizes
 
 
 def _check_split(name: str, row: SplitRow, settings: PrepareDatasetSettings) -> tuple[list[Finding], SplitSize | None]:
@@ -74,7 +76,7 @@ def _check_split(name: str, row: SplitRow, settings: PrepareDatasetSettings) -> 
         source = f"; {_GREFCOCO} has them" if row.format == "grefcoco" else ""
         findings = [Finding("MISSING", f"{error}{source}", _fetch_annotations(row, benchmark))]
         if not expand(row.images).is_dir():
-            findings.append(_no_photos(row, benchmark))
+            findings.append(_lack_photos(f"{row.images}: no such folder; expected the photos", row, benchmark))
         return findings, _published_size(benchmark)
     words = [len(sentence.split()) for ref in records.refs for _, sentence in ref.sentences]
     photos = {ref.image_id for ref in records.refs}
@@ -83,7 +85,7 @@ def _check_split(name: str, row: SplitRow, settings: PrepareDatasetSettings) -> 
     if faults.faults:
         text = f"{name}: {len(faults.faults)} faults, the first: {faults.lines()[0]}; `dvc repro` names all"
         findings.append(Finding("MISSING" if settings.on_fault == "refuse" else "note", text))
-    findings += _check_photos(name, row, records, benchmark)
+    findings.append(_check_photos(name, row, records, benchmark))
     return findings, size
 
 
@@ -101,18 +103,20 @@ def _compare(name: str, records: DatasetRecords, size: SplitSize, benchmark: Ben
     return Finding("note", f"{text}; {benchmark.name} has {expected}: figures are not comparable with published ones")
 
 
-def _check_photos(name: str, row: SplitRow, records: DatasetRecords, benchmark: Benchmark | None) -> list[Finding]:
+def _check_photos(name: str, row: SplitRow, records: DatasetRecords, benchmark: Benchmark | None) -> Finding:
     """Which photos are not there, found by listing folders: none is opened."""
+    try:
+        check_photo_folder(expand(row.images), records.photos.values(), f"splits.{name}.images")
+    except DatasetError as error:
+        return _lack_photos(str(error), row, benchmark)
     folders: defaultdict[Path, list[str]] = defaultdict(list)
     for photo in records.photos.values():
         folders[photo.path.parent].append(photo.path.name)
     absent = [folder / file for folder, files in folders.items() for file in sorted({*files} - _list(folder))]
     if not absent:
-        return [Finding("ok", f"{name}: all photos are in {row.images}")]
-    if not expand(row.images).is_dir():
-        return [_no_photos(row, benchmark)]
+        return Finding("ok", f"{name}: all photos are in {row.images}")
     text = f"{name}: {len(absent):,} of {len(records.photos):,} photos are not there, such as {absent[0]}"
-    return [Finding("MISSING", text, _fetch_photos(row, benchmark), _PHOTOS_BYTES if benchmark else 0.0)]
+    return _lack_photos(text, row, benchmark)
 
 
 def _list(folder: Path) -> set[str]:
@@ -122,9 +126,11 @@ def _list(folder: Path) -> set[str]:
         return set()
 
 
-def _no_photos(row: SplitRow, benchmark: Benchmark | None) -> Finding:
-    text = f"{row.images}: no such folder; expected the photos"
-    return Finding("MISSING", text, _fetch_photos(row, benchmark), _PHOTOS_BYTES if benchmark else 0.0)
+def _lack_photos(text: str, row: SplitRow, benchmark: Benchmark | None) -> Finding:
+    if benchmark is None:
+        return Finding("MISSING", text)
+    command = f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {shlex.quote(str(expand(row.images).parent))}"
+    return Finding("MISSING", text, (command,), _PHOTOS_BYTES)
 
 
 def _published_size(benchmark: Benchmark | None) -> SplitSize | None:
@@ -135,19 +141,9 @@ def _published_size(benchmark: Benchmark | None) -> SplitSize | None:
 
 def _fetch_annotations(row: SplitRow, benchmark: Benchmark | None) -> tuple[str, ...]:
     """Commands that fetch what the folder's name says, where its source is known."""
-    name, parent = Path(row.folder).name, Path(row.folder).parent
+    folder = expand(row.folder)
+    name, parent = folder.name, folder.parent
     if row.format == "refer" and benchmark is not None and name in _STAMPS:
         address = _ARCHIVE.format(stamp=_STAMPS[name], name=name)
         return (f"curl -Lo {name}.zip '{address}' && unzip -q {name}.zip -d {shlex.quote(str(parent))}",)
     return ()
-
-
-def _fetch_photos(row: SplitRow, benchmark: Benchmark | None) -> tuple[str, ...]:
-    if benchmark is None:
-        return ()
-    return (f"curl -LO {_PHOTOS} && unzip -q train2014.zip -d {shlex.quote(str(Path(row.images).parent))}",)
-
-
-def _without_repeats(findings: list[Finding]) -> tuple[Finding, ...]:
-    """Splits of one folder lack the same files: said once."""
-    return tuple(dict.fromkeys(findings))

@@ -1,23 +1,12 @@
 """The models that params.yaml names: there, complete, with a loadable header, and how large."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from functools import partial
 from math import prod
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from refdiff.checking.sections import Project
-from refdiff.clip.settings import ClipSettings
-from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings, LayersBySize
-from refdiff.doctor.findings import Finding, Section, format_bytes
-from refdiff.errors import ModelError, RefdiffError, StoreError
-from refdiff.proposals.settings import ProposeMasksSettings, SamSettings
+from refdiff.checking.models import ModelFindings, ModelUse
+from refdiff.doctor.findings import Finding, Section, State, format_bytes
 from refdiff.safetensors_header import read_header
-
-if TYPE_CHECKING:
-    from refdiff.diffusion.inspection import PipelineFacts
 
 _COMMAND = re.compile(r"`(hf download [^`]+)`")
 _BYTES_OF_WEIGHT = 4
@@ -32,107 +21,33 @@ _KNOWN_BYTES = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class NamedModel:
-    """A model that params.yaml names.
+def describe_models(uses: list[ModelUse], found: ModelFindings) -> tuple[Section, dict[str, float]]:
+    """What is to be said of the models; and their numbers of weights by parameter, as far as they are known.
 
-    Attributes:
-        where: The parameter.
-        name: As the parameter has it.
-        device: Where it is to run.
-        dtype: In which precision.
-        inspect: Finds it, and refuses what can never work.
-        check: What is asked of it that it cannot do, or hardly, by what `inspect` gave.
+    Args:
+        uses: The models that the parameters name.
+        found: What `examine_models` found of them.
     """
-
-    where: str
-    name: str
-    device: str
-    dtype: str
-    inspect: Callable[[], Any]
-    check: Callable[[Any], list[Finding]] = lambda _: []
-
-
-def name_models(project: Project) -> Iterator[NamedModel]:
-    """Every model that what fits of the parameters names."""
-    from refdiff.clip.checkpoint import describe_checkpoint
-    from refdiff.clip.inspection import inspect_clip
-    from refdiff.diffusion.inspection import inspect_pipeline
-    from refdiff.proposals.inspection import inspect_sam
-
-    sd: ExtractAttentionSettings | None = project.sections.get("extract_attention")
-    captures = project.rows["captures"]
-    if sd is not None and captures:
-        yield NamedModel(
-            "extract_attention.model",
-            sd.model,
-            sd.device,
-            sd.dtype,
-            lambda: inspect_pipeline(sd.model, sd.revision),
-            lambda facts: _check_captures(facts, captures),
-        )
-    proposing: ProposeMasksSettings | None = project.sections.get("propose_masks")
-    sources = project.rows["sources"]
-    for name, sam in sources.items():
-        if isinstance(sam, SamSettings) and proposing is not None:
-            where, inspect = f"sources.{name}.model", partial(inspect_sam, sam.model, sam.revision)
-            yield NamedModel(where, sam.model, proposing.device, sam.dtype, inspect)
-    clip: ClipSettings | None = project.sections.get("embed_clip")
-    if clip is not None and sources:
-        label, inspect = (
-            describe_checkpoint(clip.model, clip.pretrained),
-            partial(inspect_clip, clip.model, clip.pretrained),
-        )
-        yield NamedModel("embed_clip.model", label, clip.device, clip.dtype, inspect)
-
-
-def check_models(models: list[NamedModel]) -> tuple[Section, dict[str, float]]:
-    """Each model; and its number of weights by the parameter that names it, as far as it is known."""
     findings: list[Finding] = []
-    weights: dict[str, float] = {}
-    for model in models:
-        try:
-            facts = model.inspect()
-            counted = sum(_count_weights(file) for file in facts.files)
-        except (ModelError, StoreError, OSError) as error:
-            findings.append(_absent(model, error))
-            if model.name in _KNOWN_BYTES:
-                weights[model.where] = _KNOWN_BYTES[model.name] / _BYTES_OF_WEIGHT
-            continue
-        weights[model.where] = counted
-        number = f"{counted / 1e6:,.0f} million" if counted >= 1e6 else f"{counted / 1e3:,.0f} thousand"
-        size = format_bytes(facts.bytes)
-        findings.append(Finding("ok", f"{model.where}: {model.name}, {number} weights in {size}"))
-        findings += model.check(facts)
+    weights = {use.where: _KNOWN_BYTES[use.name] / _BYTES_OF_WEIGHT for use in uses if use.name in _KNOWN_BYTES}
+    for use in uses:
+        if use.where in found.facts:
+            facts = found.facts[use.where]
+            counted = weights[use.where] = sum(_count_weights(file) for file in facts.files)
+            number = f"{counted / 1e6:,.0f} million" if counted >= 1e6 else f"{counted / 1e3:,.0f} thousand"
+            size = format_bytes(facts.bytes)
+            findings.append(Finding("ok", f"{use.where}: {use.name}, {number} weights in {size}"))
+    findings += (_describe_fault("MISSING", line, _KNOWN_BYTES.get(use.name, 0.0)) for use, line in found.absent)
+    findings += (_describe_fault("WRONG", line, 0.0) for line in found.problems)
+    findings += (Finding("note", text) for _, text in found.warnings)
     return Section("models", tuple(findings)), weights
 
 
-def _check_captures(facts: "PipelineFacts", captures: Mapping[str, CaptureSettings]) -> list[Finding]:
-    """Canvases that are far from the model's own, and map sizes that it has not."""
-    findings: list[Finding] = []
-    for name, capture in captures.items():
-        try:
-            sides = set(facts.map_sides(capture.canvas_px).values())
-        except RefdiffError as error:
-            findings.append(Finding("WRONG", f"captures.{name}: {error}"))
-            continue
-        wanted = set(capture.cross_layers.map_px) if isinstance(capture.cross_layers, LayersBySize) else set()
-        if wanted - sides:
-            text = f"no layer has maps of {min(wanted - sides)} on a canvas of {capture.canvas_px} px"
-            there = ", ".join(map(str, sorted(sides)))
-            findings.append(Finding("WRONG", f"captures.{name}.cross_layers: {text}; expected some of: {there}"))
-        if warning := facts.warn_of_canvas(capture.canvas_px):
-            findings.append(Finding("note", f"captures.{name}: {warning}"))
-    return findings
-
-
-def _absent(model: NamedModel, error: Exception) -> Finding:
-    text = f"{model.where}: {error}"
-    command = _COMMAND.search(text)
+def _describe_fault(state: State, line: str, size: float) -> Finding:
+    command = _COMMAND.search(line)
     if command is None:
-        return Finding("MISSING", text)
-    size = _KNOWN_BYTES.get(model.name, 0.0)
-    return Finding("MISSING", text.replace(command.group(), "the command below"), (command[1],), size)
+        return Finding(state, line)
+    return Finding("MISSING", line.replace(command.group(), "the command below"), (command[1],), size)
 
 
 def _count_weights(file: Path) -> float:

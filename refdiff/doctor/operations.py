@@ -5,8 +5,11 @@ Source: `python -m benchmarks.extract` for Stable Diffusion 1.5, torch's flop co
 their number of weights.
 """
 
+from refdiff.checking.maps import pick_layers
 from refdiff.clip.settings import ClipSettings
-from refdiff.diffusion.settings import CaptureSettings, Img2ImgSchedule, LayersBySize
+from refdiff.diffusion.inspection import PipelineFacts
+from refdiff.diffusion.latent_size import CROSS_DOWN, CROSS_UP, cross_map_sides
+from refdiff.diffusion.settings import CaptureSettings, Img2ImgSchedule
 from refdiff.doctor.datasets import SplitSize
 from refdiff.proposals.settings import SamSettings
 
@@ -15,10 +18,23 @@ CANDIDATES = 60
 
 _SD_WEIGHTS, _CLIP_WEIGHTS = 1066e6, 150e6
 _TERA = 1e12
+_SD_BLOCKS = {
+    "down_block_types": [*[CROSS_DOWN] * 3, "DownBlock2D"],
+    "up_block_types": ["UpBlock2D", *[CROSS_UP] * 3],
+}
 _SAM_POINTS = 1024
 
 
-def attention_operations(capture: CaptureSettings, size: SplitSize, weights: float) -> float:
+def kept_sides(capture: CaptureSettings, pipeline: PipelineFacts | None = None) -> list[int]:
+    """Sides of the maps that a capture keeps; without a pipeline, of Stable Diffusion 1.x and 2.x."""
+    if pipeline is None:
+        sides = cross_map_sides(_SD_BLOCKS, capture.canvas_px // 8)
+    else:
+        sides = pipeline.map_sides(capture.canvas_px)
+    return list(pick_layers(capture.cross_layers, sides, "cross_layers", "the model").values())
+
+
+def attention_operations(capture: CaptureSettings, size: SplitSize, weights: float, sides: list[int]) -> float:
     """Autoencoder and U-Net, for all sentences of a split.
 
     A photo's unconditional row of the first run is shared by its sentences, and the last run ends behind the last layer
@@ -28,13 +44,13 @@ def attention_operations(capture: CaptureSettings, size: SplitSize, weights: flo
     vae, row = 1.09 * area + 0.03 * area**2, 0.68 * area + 0.12 * area**2
     per_photo = size.sentences / size.photos
     guided = capture.guidance != 1.0 or capture.guided_maps
-    last = _share_of_last_run(capture)
+    last = _share_of_last_run(max(sides) / capture.canvas_px)
     if isinstance(capture.schedule, Img2ImgSchedule):
         full = max(capture.schedule.runs - 1, 0)
         first = min(full, 1) * (1 + guided / per_photo)
         rows = first + max(full - 1, 0) * (1 + guided) + (1 + guided) * last
     else:
-        rows = len(capture.schedule.timesteps) * (1 + guided / per_photo) * last
+        rows = capture.schedule.runs * (1 + guided / per_photo) * last
     return (size.photos * vae + size.sentences * rows * row) * _TERA * weights / _SD_WEIGHTS
 
 
@@ -58,21 +74,9 @@ def crop_seconds(clip: ClipSettings, size: SplitSize) -> float:
     return size.photos * CANDIDATES * len(clip.local_ramps) * 0.01
 
 
-def map_sides(canvas_px: int) -> list[int]:
-    """Sides of the maps of the cross-attention layers of Stable Diffusion 1.x and 2.x."""
-    latent = canvas_px // 8
-    return [*(latent // part for part in (1, 2, 4) for _ in range(5)), latent // 8]
-
-
-def attention_bytes(capture: CaptureSettings, size: SplitSize) -> float:
-    """Stored maps in half precision."""
-    sides = map_sides(capture.canvas_px)
-    if isinstance(capture.cross_layers, LayersBySize):
-        sides = [side for side in sides if side in capture.cross_layers.map_px]
-    elif capture.cross_layers != "all":
-        sides = sides[: len(capture.cross_layers)]
-    steps = capture.schedule.runs if isinstance(capture.schedule, Img2ImgSchedule) else len(capture.schedule.timesteps)
-    return size.sentences * size.tokens * steps * sum(side**2 for side in sides) * 2.0
+def attention_bytes(capture: CaptureSettings, size: SplitSize, sides: list[int]) -> float:
+    """Stored maps of layers with these sides, in half precision."""
+    return size.sentences * size.tokens * capture.schedule.runs * sum(side**2 for side in sides) * 2.0
 
 
 def latent_bytes(capture: CaptureSettings, size: SplitSize) -> float:
@@ -90,11 +94,8 @@ def mask_bytes(size: SplitSize, heat_masks: int) -> float:
     return 300.0 * (size.photos * CANDIDATES + size.sentences * heat_masks)
 
 
-def _share_of_last_run(capture: CaptureSettings) -> float:
-    """How much of the U-Net runs until its last layer that is read."""
-    if not isinstance(capture.cross_layers, LayersBySize):
-        return 1.0
-    largest = max(capture.cross_layers.map_px) / capture.canvas_px
+def _share_of_last_run(largest: float) -> float:
+    """How much of the U-Net runs until its last layer that is read; `largest` is its side, as a share of the canvas."""
     if largest <= 1 / 32:
         return 0.42
     return 0.7 if largest <= 1 / 16 else 1.0

@@ -40,7 +40,11 @@ def run_shards(job: ShardJob, shards: range, engine: Engine, watch: Watch) -> No
     failed = queue.given_up(mine)
     if failed:
         reasons = [f"shard {shard} ({job.describe(shard)}): {reason}" for shard, reason in failed.items()]
-        raise ShardsFailedError(str(job.folder), reasons, len(mine))
+        raise ShardsFailedError(
+            f"{job.folder}: {len(failed)} of {len(mine)} shards could not be computed, the others are done and kept; "
+            "see to the reasons and run the same command again",
+            reasons,
+        )
     if engine.is_whole:
         queue.remove()
 

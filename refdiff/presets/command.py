@@ -3,11 +3,11 @@
 import argparse
 from pathlib import Path
 
-from refdiff.errors import OutputError, ParameterError
+from refdiff.errors import ParameterError
 from refdiff.params import PARAMS_FILE
 from refdiff.presets.datasets import DATASETS, split_rows
-from refdiff.presets.table import PRESETS, Preset, describe_presets
-from refdiff.whole_file import replacing
+from refdiff.presets.table import PRESETS, Preset, describe_presets, one_of
+from refdiff.whole_file import write_whole
 
 
 def add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,9 +18,12 @@ def add_init(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") ->
         description=f"Write params.yaml in this folder: a preset's parameters with a dataset's splits. Presets are "
         f"{describe_presets()}. A params.yaml that somebody changed is not replaced without --force.",
     )
-    parser.add_argument("--preset", required=True, choices=PRESETS, help="whose parameters")
+    parser.add_argument("--preset", required=True, type=one_of(PRESETS), choices=PRESETS, help="whose parameters")
     parser.add_argument(
-        "--dataset", choices=DATASETS, help="whose splits; jsonl is your own; the drawn scenes if absent, for demo only"
+        "--dataset",
+        type=one_of(DATASETS),
+        choices=DATASETS,
+        help="whose splits; jsonl is your own; the drawn scenes if absent, for demo only",
     )
     parser.add_argument("--folder", metavar="FOLDER", help="its annotations, if not data/<dataset>")
     parser.add_argument(
@@ -42,11 +45,7 @@ def _init(arguments: argparse.Namespace) -> None:
     text = _make_text(preset, arguments)
     if not arguments.force:
         _refuse_changed(PARAMS_FILE)
-    try:
-        with replacing(PARAMS_FILE) as partial:
-            partial.write_text(text, encoding="utf-8", newline="\n")
-    except OSError as error:
-        raise OutputError(f"{PARAMS_FILE}: cannot be written ({error.strerror or error}); see to the folder") from error
+    write_whole(PARAMS_FILE, text.encode("utf-8"))
     print(f"{PARAMS_FILE}: preset {preset.name} ({preset.summary})")
     print("`refdiff doctor` says what is there and what is missing; `dvc repro` runs it")
     if not Path("dvc.yaml").is_file():

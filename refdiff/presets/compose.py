@@ -66,7 +66,7 @@ def _dump_rows(rows: SplitRows, comments: dict[str, str]) -> str:
 
 
 def _dump(yaml: YAML, content: Any) -> str:
-    """As DVC dumps (`dvc.utils.serialize`), so that its changing one value changes one line."""
+    """As DVC dumps (`dvc.utils.serialize`), so that `dvc exp run -S` changes one line."""
     yaml.default_flow_style = False
     stream = io.StringIO()
     yaml.dump(content, stream)

@@ -8,6 +8,7 @@ from pathlib import PurePath
 from refdiff.dataset.benchmarks import BENCHMARKS, Benchmark
 from refdiff.dataset.settings import Format
 from refdiff.errors import ParameterError
+from refdiff.parameter_words import expected_names
 from refdiff.paths import expand
 
 SplitRows = dict[str, dict[str, str | None]]
@@ -73,7 +74,7 @@ def split_rows(name: str, folder: str | None, images: str | None, splits: Sequen
     for split in splits or ():
         if split not in known:
             raise ParameterError(
-                f"--splits: {name} has no split {split!r}; expected some of: {', '.join(known)}; correct the name"
+                f"--splits: {name} has no split {split!r}; {expected_names(split, known)}; correct the name"
             )
     wanted = [each for each in dataset.benchmarks if splits is None or each.split in splits]
     return {

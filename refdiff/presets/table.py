@@ -1,9 +1,12 @@
 """The presets: one word for a whole set of parameters, which lies beside this file as YAML."""
 
+import argparse
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from refdiff.parameter_words import expected_names
 from refdiff.params import read_params
 from refdiff.recipe import locate_models
 
@@ -44,6 +47,17 @@ PRESETS = {
         Preset("light", "for small cards: SD 1.5 in half precision, SAM 2.1 tiny", "ref-diff-plus"),
     )
 }
+
+
+def one_of(names: Collection[str]) -> Callable[[str], str]:
+    """A type for argparse: one of some names; where it is none of them, the message says which is near."""
+
+    def check(word: str) -> str:
+        if word not in names:
+            raise argparse.ArgumentTypeError(f"no {word!r}; {expected_names(word, names)}")
+        return word
+
+    return check
 
 
 def describe_presets() -> str:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 from refdiff.dataset.fields import read_field, read_id, read_record, show
 from refdiff.dataset.json_file import read_json
 from refdiff.dataset.segmentation import draw_segmentation
-from refdiff.errors import DatasetError, DatasetFaultsError, MaskError
+from refdiff.errors import DatasetError, MaskError, join_faults
 from refdiff.masks.rle import encode_mask
 from refdiff.paths import expand
 from refdiff.proposals.candidates import Proposals, of_codes
@@ -18,7 +18,7 @@ from refdiff.proposals.source import Photo
 from refdiff.provenance import digest_input
 from refdiff.store.fingerprint import digest_files
 
-MAX_FAULTS = 20
+_ADVICE = "correct or remove them"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ class FileSource:
             except MaskError as error:
                 faults.append(f"{record.where}: {error}; correct or remove it")
         if faults:
-            raise _refusal(self.name, faults)
+            raise join_faults(self.name, faults, _ADVICE)
         scores = [record.score for record in records]
         return of_codes(codes, photo.height, photo.width, confidence=scores)
 
@@ -111,7 +111,7 @@ def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) ->
             else:
                 masks.setdefault(image_id, []).append(mask)
     if faults:
-        raise _refusal(name, faults)
+        raise join_faults(name, faults, _ADVICE)
     digest = digest_files(files, path) if path.is_dir() else digest_input(path)
     return FileSource(name, digest, {key: tuple(value) for key, value in masks.items()})
 
@@ -150,13 +150,3 @@ def _read_mask(value: object, where: str) -> tuple[str, FileMask]:
     if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
         raise DatasetError(f"{where}: {key} is {show(score)}; expected a finite number or none; correct it")
     return image_id, FileMask(where, segmentation, float(score))
-
-
-def _refusal(name: str, faults: list[str]) -> DatasetError:
-    """One fault as a line of its own, more of them together."""
-    if len(faults) == 1:
-        return DatasetError(f"{name}: {faults[0]}")
-    shown = faults[:MAX_FAULTS]
-    if len(faults) > MAX_FAULTS:
-        shown.append(f"and {len(faults) - MAX_FAULTS} more")
-    return DatasetFaultsError(name, shown, "correct or remove them")

@@ -15,23 +15,22 @@ import transformers
 from numpy.typing import NDArray
 from PIL import Image
 from transformers import AutoImageProcessor, AutoModelForMaskGeneration
-from transformers.utils.logging import disable_progress_bar, set_verbosity_error
 
 from refdiff.device import check_precision, choose_device
 from refdiff.errors import ModelError
-from refdiff.loaded_weights import check_loaded
+from refdiff.finite import precision_advice
+from refdiff.loaded_weights import load_network, load_pretrained
 from refdiff.masks.rle import encode_mask
-from refdiff.model_identity import ModelIdentity, fetch_command, identify_model
+from refdiff.model_files import ModelFolder
+from refdiff.model_identity import ModelIdentity, identify_model
 from refdiff.proposals.candidates import Proposals, of_codes
-from refdiff.proposals.inspection import NEEDED_FILES, inspect_sam
+from refdiff.proposals.inspection import MASK_GENERATOR, inspect_sam
 from refdiff.proposals.sam_generator import BoundedMaskGeneration
 from refdiff.proposals.settings import SamSettings
 from refdiff.proposals.source import Photo
 
 # A longer photo would lose its short side when its long side is scaled to the model's input; it is padded with black.
 MAX_ASPECT = 32
-
-_DTYPES = {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class SamSource:
@@ -59,7 +58,9 @@ class SamSource:
         Raises:
             ModelError: The weights cannot be loaded, are not all there, or are not finite.
         """
-        network = _load_network(self.settings, self._model)
+        where, advice = _describe(self.settings, self._model)
+        options = {"dtype": getattr(torch, self.settings.dtype)}
+        network = load_network(AutoModelForMaskGeneration, self._model.folder, where, advice, options)
         return BoundedMaskGeneration(model=network, image_processor=self._processor, device=self._device)
 
     def load(self) -> None:
@@ -75,11 +76,9 @@ class SamSource:
         try:
             made = self._generate(photo.pixels())
         except FloatingPointError as error:
-            dtype = self.settings.dtype
-            advice = "use another model, or fetch it again" if dtype == "float32" else "set dtype: float32"
             raise ModelError(
-                f"model {self.settings.model}: image {photo.image_id}: {error}, in {dtype}; expected finite numbers; "
-                f"{advice}"
+                f"model {self.settings.model}: image {photo.image_id}: {error}; expected finite numbers; "
+                f"{precision_advice(self.settings.dtype)}"
             ) from error
         scores = made["scores"].numpy().astype(np.float32)
         order = np.argsort(-scores, kind="stable")
@@ -131,44 +130,19 @@ def open_sam(settings: SamSettings, device: str) -> SamSource:
     place = choose_device(device)
     check_precision(place, settings.dtype, f"model {settings.model}: dtype")
     inspect_sam(settings.model, settings.revision)
-    found = identify_model(settings.model, settings.revision, NEEDED_FILES)
-    try:
-        processor = AutoImageProcessor.from_pretrained(found.folder, local_files_only=True)
-    except Exception as error:  # transformers raises nearly every builtin kind for a model that does not fit
-        raise _refusal(settings, found, error) from error
+    found = identify_model(settings.model, settings.revision, MASK_GENERATOR.patterns)
+    where, advice = _describe(settings, found)
+    processor = load_pretrained(AutoImageProcessor, found.folder, where, advice, {})
     return SamSource(settings, found, processor, place)
 
 
-def _load_network(settings: SamSettings, found: ModelIdentity) -> Any:
-    """The network with its weights, which are read from safetensors only."""
-    disable_progress_bar()
-    set_verbosity_error()  # what it would report of the weights is refused below
-    try:
-        network, report = AutoModelForMaskGeneration.from_pretrained(
-            found.folder,
-            local_files_only=True,
-            use_safetensors=True,
-            dtype=_DTYPES[settings.dtype],
-            output_loading_info=True,
-            ignore_mismatched_sizes=True,  # they are refused below, by name
-        )
-    except Exception as error:  # as above
-        raise _refusal(settings, found, error) from error
-    check_loaded(network, report, f"model {settings.model}")
-    return network
-
-
-def _refusal(settings: SamSettings, found: ModelIdentity, error: Exception) -> ModelError:
-    reason = " ".join(str(error).split())[:300]
-    fetch = "" if settings.model == str(found.folder) else f" with `{_fetch(settings)}`"
-    return ModelError(
-        f"model {settings.model}: cannot be loaded for mask generation ({reason}); expected a model of the SAM "
-        f"family with safetensors weights and preprocessor_config.json; fetch it again{fetch} or name another"
+def _describe(settings: SamSettings, found: ModelIdentity) -> tuple[str, str]:
+    """What messages call the model, and what to do where it cannot be loaded."""
+    folder = ModelFolder(settings.model, settings.revision, found.folder, MASK_GENERATOR)
+    return (
+        f"model {settings.model}",
+        f"expected a model of the SAM family with preprocessor_config.json; {folder.advice} or name another",
     )
-
-
-def _fetch(settings: SamSettings) -> str:
-    return fetch_command(settings.model, settings.revision, NEEDED_FILES)
 
 
 def _padded(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -1,6 +1,6 @@
 """Everything that the page shows, read from the artifacts of all splits and methods."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from refdiff.heat.readout import ReadoutSettings
 from refdiff.layout import SplitLayout
 from refdiff.params import find, parse_section
 from refdiff.parquet import read_provenance
+from refdiff.progress import Progress
 from refdiff.proposals.tables import read_proposals
 from refdiff.report.content import ModelLine, Report, SplitContent
 from refdiff.report.gallery import GalleryInputs, HeatSource, MethodOutput, draw_gallery
@@ -62,7 +63,7 @@ def gather_report(
     settings: RenderReportSettings,
     *,
     parameters: str,
-    progress: Callable[[str], None],
+    progress: Progress,
 ) -> Report:
     """Read every split and draw its gallery.
 
@@ -72,7 +73,7 @@ def gather_report(
         results: metrics.json by split and method.
         settings: The section `render_report`.
         parameters: params.yaml as text, for the page.
-        progress: Called with the name of each split when it is done.
+        progress: Put around the splits.
 
     Raises:
         ArtifactMissingError: An artifact is not there.
@@ -80,11 +81,11 @@ def gather_report(
         ImageError: A photo cannot be read.
         ParameterError: A method names a readout that is not there.
     """
-    splits = []
-    for name, row in rows.splits.items():
-        splits.append(_gather_split(SplitLayout(name, root), row, rows, results[name], settings))
-        progress(name)
-    return Report(__version__, parameters, tuple(splits))
+    splits = tuple(
+        _gather_split(SplitLayout(name, root), row, rows, results[name], settings)
+        for name, row in progress(rows.splits.items(), len(rows.splits))
+    )
+    return Report(__version__, parameters, splits)
 
 
 def describe_method(method: MethodSettings) -> str:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from refdiff.errors import OutputError
-from refdiff.whole_file import partial_name, replacing
+from refdiff.whole_file import partial_name, write_whole
 
 PICTURES = {".png": "PNG", ".jpg": "JPEG", ".jpeg": "JPEG", ".webp": "WEBP"}
 MASKS = {".png": "PNG"}
@@ -93,21 +93,6 @@ def write_picture(path: Path, pixels: NDArray[np.uint8]) -> None:
             f"{path}: {height} x {width} pixels cannot be written in this format ({error}); choose .png"
         ) from error
     write_whole(path, stream.getvalue())
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file under a temporary name beside it, then rename it.
-
-    Raises:
-        OutputError: It cannot be written.
-    """
-    try:
-        with replacing(path) as partial:
-            partial.write_bytes(content)
-    except OSError as error:
-        raise OutputError(
-            f"{path}: cannot be written ({error.strerror or error}); make room or choose another place"
-        ) from error
 
 
 def _is_same(one: Path | int, other: Path | int) -> bool:

@@ -15,7 +15,7 @@ class Cell:
 
     Attributes:
         text: Per cent with two decimals, or a dash.
-        is_best: It is the column's highest.
+        is_best: It is the column's highest, and not 0.
     """
 
     text: str
@@ -95,7 +95,7 @@ def _or_lowest(value: float | None) -> float:
 
 
 def _is_same(value: float | None, best: float | None) -> bool:
-    return value is not None and best is not None and percent(value) == percent(best)
+    return value is not None and best is not None and percent(value) == percent(best) != percent(0.0)
 
 
 def _remarks(each: Mapping[str, Any]) -> str:

@@ -31,11 +31,14 @@ def add_store_commands(commands: "argparse._SubParsersAction[argparse.ArgumentPa
     repair.set_defaults(run=_repair)
     prune = actions.add_parser(
         "prune",
-        help="remove work folders and pools that no row of params.yaml uses",
-        description="Remove from .work of the current folder's project what rows or parameters made that params.yaml "
-        "has no more. What a run holds stays; so does what differs in model, code, device or library versions alone.",
+        help="list what is below .work with its age and size, and remove the oldest",
+        description="List the work folders and pools below .work of the current folder: what each is for, when a run "
+        "last began to use it, and its size. With a limit, remove the oldest. What a run holds stays, and so does all "
+        "that is published; what was removed is computed again when a run needs it.",
     )
-    prune.add_argument("--dry-run", action="store_true", help="list it, and remove nothing")
+    prune.add_argument("--older-than", type=float, metavar="DAYS", help="remove what was not used for so long")
+    prune.add_argument("--keep-gb", type=float, metavar="GB", help="remove the oldest until so much is left")
+    prune.add_argument("--dry-run", action="store_true", help="say what would be removed, and remove nothing")
     prune.set_defaults(run=_prune)
 
 
@@ -55,7 +58,7 @@ def _describe(arguments: argparse.Namespace) -> None:
 def _prune(arguments: argparse.Namespace) -> None:
     from refdiff.store.console import prune_and_print
 
-    prune_and_print(dry_run=arguments.dry_run)
+    prune_and_print(older_than=arguments.older_than, keep_gb=arguments.keep_gb, dry_run=arguments.dry_run)
 
 
 def _repair(arguments: argparse.Namespace) -> None:

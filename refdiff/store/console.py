@@ -1,12 +1,13 @@
 """What `refdiff store verify`, `info`, `repair` and `prune` do and print."""
 
 import json
+import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from refdiff.errors import StoreMismatchError
+from refdiff.errors import ParameterError, StoreMismatchError
 from refdiff.parquet import verify_table
 from refdiff.paths import expand
 from refdiff.store.describe import describe_summary, format_size, summarise_store
@@ -14,7 +15,7 @@ from refdiff.store.dvc_cache import find_cached
 from refdiff.store.manifest import METADATA
 from refdiff.store.members import find_members
 from refdiff.store.opened import OpenedStore, open_store
-from refdiff.store.prune import prune_work
+from refdiff.store.prune import Kept, choose, list_work, prune
 from refdiff.store.repair import Repair, drop_published, repair_store
 from refdiff.store.verify import Fault, Kind, verify_store
 
@@ -81,23 +82,45 @@ def repair_and_print(path: str) -> None:
     print_repair(expand(path), repair_store(store, faults))
 
 
-def prune_and_print(*, dry_run: bool) -> None:
-    """`refdiff store prune`: a line for each folder that no row uses, and what they come to.
+def prune_and_print(*, older_than: float | None, keep_gb: float | None, dry_run: bool) -> None:
+    """`refdiff store prune`: a line for each work folder and pool of this project, and what was freed.
+
+    Args:
+        older_than: Remove what no run began to use for so many days; None for nothing.
+        keep_gb: Remove the oldest until so many GB are left; None for nothing.
+        dry_run: Remove nothing.
 
     Raises:
-        ParameterError: params.yaml cannot be read.
+        ParameterError: A limit is no number of days or GB.
         StoreError: Something cannot be removed.
     """
+    for name, limit in (("--older-than", older_than), ("--keep-gb", keep_gb)):
+        if limit is not None and not limit >= 0:
+            raise ParameterError(f"{name}: expected a number that is 0 or more, got {limit}; correct it")
+    kept = list_work(Path())
+    chosen = choose(
+        kept, math.inf if older_than is None else older_than, math.inf if keep_gb is None else keep_gb * 1e9
+    )
+    for each in kept:
+        if each not in chosen:
+            print(f"kept {_describe_kept(each)}")
     freed = 0
-    for each in prune_work(Path(), dry_run=dry_run):
-        shared = f"; {format_size(each.shared)} more have other names" if each.shared else ""
+    for each, free in prune(chosen, dry_run=dry_run):
         verb = "would remove" if dry_run else "removed"
-        print(
-            f"{'kept' if each.held else verb} {each.path}: "
-            + ("a run holds it" if each.held else format_size(each.freed) + shared)
-        )
-        freed += 0 if each.held else each.freed
-    print(f"{format_size(freed)} {'would be' if dry_run else 'were'} freed")
+        print(f"{verb} {_describe_kept(each)}" if free else f"kept {each.path}: a run is at work on it")
+        freed += each.freed if free else 0
+    total = sum(each.freed for each in kept)
+    advice = "" if chosen else "; --older-than DAYS or --keep-gb GB removes the oldest"
+    print(f"{format_size(freed)} of {format_size(total)} {'would be' if dry_run else 'were'} freed{advice}")
+
+
+def _describe_kept(kept: Kept) -> str:
+    if kept.is_pool:
+        what = f"used by {', '.join(kept.users) or 'nobody'}"
+    else:
+        what = "published" if kept.complete else "not published"
+    shared = f" and {format_size(kept.shared)} that have other names" if kept.shared else ""
+    return f"{kept.path}: {what}, last used {kept.days:.1f} days ago, {format_size(kept.freed)}{shared}"
 
 
 def describe_faults(store: OpenedStore, faults: Sequence[Fault]) -> list[str]:

@@ -1,4 +1,4 @@
-"""DVC's cache behind a published store: what a store was, and which cached objects are not what they are named by.
+"""DVC's cache behind a published store: which cached objects are not what they are named by.
 
 DVC takes an object in its cache for what its name says: it compares times, never content. A damaged one would come
 back with the next checkout, and one that is linked into the store is the store's damaged file.
@@ -10,16 +10,12 @@ removed, so what is no digest names nothing.
 import hashlib
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictStr, TypeAdapter, ValidationError
 
 from refdiff.errors import is_absent, translate_read_errors
-
-# Types of links by which a file of the workspace is the cached object itself.
-_ONE_FILE = ("hardlink", "symlink")
 
 _STORED = re.compile(r"([0-9a-f]{32})(\.dir)?")
 
@@ -33,41 +29,22 @@ class _Entry(BaseModel):
 _LISTING = TypeAdapter(list[_Entry])
 
 
-@dataclass(frozen=True, slots=True)
-class CachedOutput:
-    """A stored output, as DVC's lock file names it, in DVC's local cache.
-
-    Attributes:
-        objects: By name relative to the output (`""` for the list of them): the object's path, whether or not it is
-            there, and its MD5.
-        shares_files: Whether the repository is set up so that files of its workspace are the cached objects
-            themselves, and not copies that may be written to.
-    """
-
-    objects: Mapping[str, tuple[Path, str]] = field(default_factory=dict)
-    shares_files: bool = False
-
-
 def find_cached(store: Path) -> Mapping[str, tuple[Path, str]]:
-    """Objects of DVC's local cache that a stored output is made of (see `find_output`)."""
-    return find_output(store).objects
-
-
-def find_output(store: Path) -> CachedOutput:
-    """What DVC's local cache has of an output; the output itself need not be there.
+    """Objects of DVC's local cache that a stored output is made of.
 
     Args:
         store: The output's folder.
 
     Returns:
-        No objects when the folder is no output of a DVC repository, or was never stored; the list alone when that is
+        By name relative to the output (`""` for the list of them): the object's path, whether or not it is there, and
+        its MD5. None when the folder is no output of a DVC repository, or was never stored; the list alone when that is
         not in the cache, or is damaged.
     """
     from dvc.exceptions import DvcException  # a second to import
     from dvc.repo import Repo
 
     try:
-        with Repo(str(next(folder for folder in store.absolute().parents if folder.is_dir()))) as repo:
+        with Repo(str(store.absolute().parent)) as repo:
             for out in repo.find_outs_by_path(str(store.absolute())):
                 stored = _STORED.fullmatch(out.hash_info.value or "") if out.hash_info else None
                 if stored is None:
@@ -76,10 +53,10 @@ def find_output(store: Path) -> CachedOutput:
                 found = {"": (listing, stored[1])}
                 for entry in _read_listing(listing, stored[1]) if stored[2] else []:
                     found[entry.relpath] = (Path(out.cache.oid_to_path(entry.md5)), entry.md5)
-                return CachedOutput(found, next(iter(out.cache.cache_types), None) in _ONE_FILE)
+                return found
     except DvcException:
         pass
-    return CachedOutput()
+    return {}
 
 
 def _read_listing(path: Path, digest: str) -> list[_Entry]:

@@ -222,15 +222,6 @@ def count_done(folder: Path) -> tuple[int, int] | None:
     return sum(task.image_index not in missing for task in tasks), len(tasks)
 
 
-def find_pool(folder: Path) -> Path:
-    """The pool of a work folder.
-
-    Raises:
-        StoreError: The folder's list of photos cannot be read.
-    """
-    return _read(folder)[1]
-
-
 def _read(folder: Path) -> tuple[list[PhotoTask], Path]:
     try:
         plain = json.loads((folder / FILE).read_text(encoding="utf-8"))

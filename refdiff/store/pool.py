@@ -22,6 +22,9 @@ from refdiff.store.fingerprint import digest_facts
 from refdiff.store.pool_shards import PHOTOS, PoolShards
 from refdiff.store.work import WORK, translate_write_errors, write_json
 
+POOL = "pool"
+USERS = "users"
+
 
 class Pool:
     """Photo-level results under one fingerprint.
@@ -43,8 +46,8 @@ class Pool:
         """
         self.facts = {**facts, "columns": str(columns)}
         self._name = name
-        self.path = root / WORK / "pool" / stage / f"{name}-{digest_facts(self.facts)[:20]}"
-        self._users = self.path / "users"
+        self.path = root / WORK / POOL / stage / f"{name}-{digest_facts(self.facts)[:20]}"
+        self._users = self.path / USERS
 
     @staticmethod
     def open_shards(path: Path, columns: pa.Schema) -> PoolShards:
@@ -88,7 +91,7 @@ class Pool:
     def _leave(self, user: str, stays: Path | None) -> None:
         """Take a user's mark from the pools of this name that it published from; drop those that have no marks left."""
         for pool in self.path.parent.glob(f"{self._name}-{'[0-9a-f]' * 20}"):
-            mark = pool / "users" / f"{user}.json"
+            mark = pool / USERS / f"{user}.json"
             if pool == stays or not mark.is_file() or not _is_complete(mark):
                 continue
             mark.unlink()

@@ -1,147 +1,92 @@
-"""What no row of params.yaml would use any more: work folders and pools of rows or parameters that are gone.
+"""`.work` by age and size: which work folders and pools there are, what each is for, and taking away the oldest.
 
-Parameters decide, and nothing else: a folder of another model, code, kind of device or library version stays, since a
-second environment may work in the same project. What a run holds stays in any case.
+Everything there can be computed again, so age and size decide and nothing else does. What a run holds stays.
 """
 
-import json
 import shutil
 import stat
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
 
-from refdiff.clip.settings import ClipSettings
-from refdiff.diffusion.latent_pool import describe_latent
-from refdiff.diffusion.settings import CaptureSettings, ExtractAttentionSettings, posterior_seed
-from refdiff.errors import ParameterError, StoreError
-from refdiff.params import PARAMS_FILE, Section, find, parse_section, read_params
-from refdiff.proposals.settings import PHOTO_SOURCES
-from refdiff.store.hold import empty_folder, hold_folder
-from refdiff.store.photo_batches import find_pool
-from refdiff.store.pool import hold_siblings
+from refdiff.errors import StoreError, translate_read_errors
+from refdiff.store.hold import LOCK, SETUP_LOCK, empty_folder, hold_folder
+from refdiff.store.pool import POOL, USERS, hold_siblings
 from refdiff.store.work import COMPLETE, FACTS, WORK, translate_write_errors
 
-POOL = "pool"
-SectionT = TypeVar("SectionT", bound=Section)
-
+_DAY = 24 * 60 * 60
 _DIGEST = "[0-9a-f]" * 20
-
-Uses = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
-"""By stage (`pool/<stage>` for its pools) and a folder's name without digest: facts, of which a used one has some."""
 
 
 @dataclass(frozen=True, slots=True)
-class Pruned:
-    """A folder that no row uses.
+class Kept:
+    """A work folder or a pool; its path tells the stage and, of a work folder, the split and the row.
 
     Attributes:
         path: The folder.
+        users: Of a pool: the splits, each with its row, that have used it.
+        complete: Of a work folder: whether the store was published.
+        days: Since a run last began to use it.
         freed: Bytes of files that have no other name.
         shared: Bytes of files that others are links to, such as the published store.
-        held: Whether a run holds it, so that it stays.
     """
 
     path: Path
+    users: tuple[str, ...]
+    complete: bool
+    days: float
     freed: int
     shared: int
-    held: bool
+
+    @property
+    def is_pool(self) -> bool:
+        return self.path.parent.parent.name == POOL
 
 
-def prune_work(root: Path, *, dry_run: bool) -> Iterator[Pruned]:
-    """Remove work folders and pools that no row of params.yaml uses.
+def list_work(root: Path) -> list[Kept]:
+    """What there is below `.work` of a project, the oldest first."""
+    work, now = root / WORK, time.time()
+    found = []
+    for path in [*work.glob(f"*/*-{_DIGEST}"), *work.glob(f"{POOL}/*/*-{_DIGEST}")]:
+        with suppress(FileNotFoundError), translate_read_errors(path):  # a run may drop one meanwhile
+            if {each.name for each in path.iterdir()} <= {LOCK, SETUP_LOCK}:
+                continue  # it was emptied before
+            facts = path / FACTS  # written by each run that begins
+            used = (facts if facts.is_file() else path).stat().st_mtime
+            users = sorted(user.stem for user in (path / USERS).glob("*.json"))
+            complete = (path / COMPLETE).is_file()
+            found.append(Kept(path, tuple(users), complete, (now - used) / _DAY, *_measure(path)))
+    return sorted(found, key=lambda each: -each.days)
+
+
+def choose(kept: Sequence[Kept], older_than: float, keep_bytes: float) -> list[Kept]:
+    """What goes: all that is older, and the oldest of the rest until at most `keep_bytes` would stay."""
+    left = sum(each.freed for each in kept)
+    chosen = []
+    for each in kept:
+        if each.days > older_than or left > keep_bytes:
+            chosen.append(each)
+            left -= each.freed
+    return chosen
+
+
+def prune(chosen: Sequence[Kept], *, dry_run: bool) -> Iterator[tuple[Kept, bool]]:
+    """Remove folders; whether each was free.
 
     Args:
-        root: The project's folder.
+        chosen: Of one project.
         dry_run: Remove nothing.
 
     Yields:
         Each, after it was removed. Of a work folder the locks stay (see `empty_folder`).
 
     Raises:
-        ParameterError: params.yaml does not say what is used.
         StoreError: Something cannot be removed.
     """
-    uses = _list_uses(root / PARAMS_FILE)
-    for folder in _find_unused(root, uses, [stage for stage in uses if not stage.startswith(POOL)]):
-        freed, shared = _measure(folder)
-        yield Pruned(folder, freed, shared, not _empty(folder, dry_run=dry_run))
-    for folder in _find_unused(root, uses, [stage for stage in uses if stage.startswith(POOL)]):
-        freed, shared = _measure(folder)
-        yield Pruned(folder, freed, shared, not _drop_pool(root, folder, dry_run=dry_run))
-
-
-def _list_uses(path: Path) -> Uses:
-    params = read_params(path)
-
-    def parse(model: type[SectionT], name: str) -> SectionT:
-        return parse_section(model, find(params, name), name)
-
-    splits, sources = _rows(params, "splits"), _rows(params, "sources")
-    captures = {name: parse(CaptureSettings, f"captures.{name}") for name in _rows(params, "captures")}
-    extract, clip = parse(ExtractAttentionSettings, "extract_attention"), parse(ClipSettings, "embed_clip")
-    masks = {name: [_parameters(PHOTO_SOURCES.read(params, name))] for name in sources}
-    pairs = [(split, source) for split in splits for source in sources]
-    latents = [
-        {"parameters": describe_latent(row.canvas_px, row.canvas_mode, posterior_seed(row, extract))}
-        for row in captures.values()
-        if extract.keep_latents
-    ]
-    return {
-        "extract_attention": {
-            f"{split}-{name}": [{"capture": row.model_dump(mode="json"), **_parameters(extract)}]
-            for split in splits
-            for name, row in captures.items()
-        },
-        "propose_masks": {f"{split}-{source}": masks[source] for split, source in pairs},
-        "embed_clip": {f"{split}-{source}": [_parameters(clip)] for split, source in pairs},
-        f"{POOL}/extract_attention": {"latents": latents},
-        f"{POOL}/propose_masks": masks,
-        f"{POOL}/embed_clip": {"views": [_parameters(clip)]},
-    }
-
-
-def _parameters(section: Section) -> dict[str, Any]:
-    return {"parameters": section.model_dump(mode="json")}
-
-
-def _rows(params: dict[str, Any], table: str) -> list[str]:
-    rows = find(params, table)
-    if rows is not None and not isinstance(rows, dict):
-        got = type(rows).__name__
-        raise ParameterError(f"{PARAMS_FILE}: {table}: expected a row by each name, got {got}; correct it")
-    return [str(name) for name in rows or {}]
-
-
-def _find_unused(root: Path, uses: Uses, stages: list[str]) -> list[Path]:
-    found = []
-    for stage in stages:
-        for folder in sorted((root / WORK / stage).glob(f"*-{_DIGEST}")):
-            facts = _read_facts(folder)
-            wanted = uses[stage].get(folder.name.rsplit("-", 1)[0], ())
-            if facts is not None and not any(_has(facts, row) for row in wanted):
-                found.append(folder)
-    return found
-
-
-def _read_facts(folder: Path) -> dict[str, Any] | None:
-    """What a folder was made with; None for one that is empty, or damaged and so nobody's to judge."""
-    try:
-        facts = json.loads((folder / FACTS).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return None
-    return facts if isinstance(facts, dict) else None
-
-
-def _has(facts: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
-    """Whether a folder's parameters are those that a row has now; the facts leave out what moves no value."""
-    for name, now in wanted.items():
-        then = facts.get(name)
-        if isinstance(then, dict) and any(now.get(key) != value for key, value in then.items()):
-            return False
-    return True
+    for each in chosen:
+        yield each, (_drop_pool if each.is_pool else _empty)(each.path, dry_run=dry_run)
 
 
 def _measure(folder: Path) -> tuple[int, int]:
@@ -168,22 +113,14 @@ def _empty(folder: Path, *, dry_run: bool) -> bool:
     return True
 
 
-def _drop_pool(root: Path, pool: Path, *, dry_run: bool) -> bool:
-    """Remove a pool; whether no run uses it. A run that is about to waits for the lock of the pool's name."""
+def _drop_pool(pool: Path, *, dry_run: bool) -> bool:
+    """Remove a pool; whether no run of its stage was at work. One that begins waits for the lock of the pool's name."""
     with translate_write_errors(pool), hold_siblings(pool):
-        work = root / WORK / pool.parent.name
-        if any(_is_held(folder) and _may_use(folder, pool) for folder in work.glob(f"*-{_DIGEST}")):
+        if any(_is_held(folder) for folder in (pool.parents[2] / pool.parent.name).glob(f"*-{_DIGEST}")):
             return False
         if not dry_run:
             shutil.rmtree(pool)
     return True
-
-
-def _may_use(work: Path, pool: Path) -> bool:
-    try:
-        return find_pool(work).resolve() == pool.resolve()
-    except StoreError:
-        return True  # of an older version, or not yet written
 
 
 def _is_held(folder: Path) -> bool:

@@ -4,17 +4,18 @@ import argparse
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from refdiff.errors import OutputError, ParameterError
 from refdiff.params import PARAMS_FILE, read_params
-from refdiff.progress import track
-from refdiff.report.output import STANDARD_OUTPUT, check_file_path, check_outputs, write_whole
+from refdiff.progress import tracker
+from refdiff.report.output import STANDARD_OUTPUT, check_file_path, check_outputs
 from refdiff.sweep.axes import WEIGHTS, draw_points, make_grid, parse_axis
 from refdiff.sweep.plot import draw_sweep
 from refdiff.sweep.run import SweepResult, sweep_method
+from refdiff.whole_file import write_whole
 
 SHOWN = ("mIoU", "oIoU")
 FILES = ("sweep.csv", "sweep.svg", "sweep.json")
@@ -73,7 +74,7 @@ def run_sweep(arguments: argparse.Namespace) -> None:
         split=arguments.split,
         report_split=arguments.report_split,
         metric=arguments.metric,
-        progress=_show_progress,
+        progress=tracker("sweep", transient=True),
         root=arguments.params.parent,
     )
     title = f"{arguments.method} on {arguments.split}, {len(points)} weightings"
@@ -146,7 +147,3 @@ def _check_seed(seed: int) -> int:
 
 def _percent(share: float | None) -> str:
     return "-" if share is None else f"{100 * share:.2f}"
-
-
-def _show_progress(steps: Iterable[Any], total: int) -> Iterable[Any]:
-    return track(steps, "sweep", total, transient=True)

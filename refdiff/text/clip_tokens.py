@@ -31,7 +31,6 @@ class ClipTokenizer:
         tokenizer = _load(expand_clip(model))
         self._tokenizer = tokenizer
         self._room = int(tokenizer.context_length or 0) - _special_tokens(tokenizer)
-        self._lead = _leading_tokens(tokenizer)
 
     def tokenize(self, sentence: str) -> SentenceTokens:
         """The sentence's tokens; the cleaning and the cutting are open_clip's, the offsets are derived from them."""
@@ -41,7 +40,7 @@ class ClipTokenizer:
         else:
             parts = _reported_parts(self._tokenizer, aligned.text)
         ranges = tuple(aligned.source_range(start, end) for start, end in parts if end > start)
-        return SentenceTokens(ranges=ranges, lead=self._lead, room=self._room)
+        return SentenceTokens(ranges=ranges, room=self._room)
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -82,13 +81,6 @@ def _reported_parts(tokenizer: HFTokenizer, cleaned: str) -> list[tuple[int, int
 
 def _special_tokens(tokenizer: SimpleTokenizer | HFTokenizer) -> int:
     return 2 if isinstance(tokenizer, SimpleTokenizer) else tokenizer.tokenizer.num_special_tokens_to_add()
-
-
-def _leading_tokens(tokenizer: SimpleTokenizer | HFTokenizer) -> int:
-    if isinstance(tokenizer, SimpleTokenizer):
-        return 1
-    mask = tokenizer.tokenizer("a", return_special_tokens_mask=True)["special_tokens_mask"]
-    return next(i for i, special in enumerate(mask) if not special)
 
 
 def _load(model: str) -> SimpleTokenizer | HFTokenizer:

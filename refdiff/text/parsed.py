@@ -10,7 +10,7 @@ HeadRule = Literal["root", "root_or_subject"]
 
 @dataclass(frozen=True, slots=True)
 class HeadWord:
-    """A sentence's head word and where the models see it.
+    """A sentence's head word and where the U-Net sees it.
 
     Attributes:
         text: The word as it is written.
@@ -18,8 +18,6 @@ class HeadWord:
         end: Behind its last character.
         unet_first: Position of its first token in the U-Net's prompt (the start token is 0).
         unet_last: Position of its last token there, inclusive.
-        clip_first: Position of its first token in CLIP's input (the start token is 0).
-        clip_last: Position of its last token there, inclusive.
     """
 
     text: str
@@ -27,8 +25,6 @@ class HeadWord:
     end: int
     unet_first: int
     unet_last: int
-    clip_first: int
-    clip_last: int
 
 
 @dataclass(frozen=True, slots=True)

@@ -137,6 +137,4 @@ class Parser:
 def _head_word(token: Token, item: _Prepared) -> HeadWord:
     start, end = item.seen.source_range(token.idx, token.idx + len(token.text))
     unet_first, unet_last = item.unet.span(start, end)
-    clip_first, clip_last = item.clip.span(start, end)
-    text = item.sentence[start:end]
-    return HeadWord(text, start, end, unet_first, unet_last, clip_first, clip_last)
+    return HeadWord(item.sentence[start:end], start, end, unet_first, unet_last)

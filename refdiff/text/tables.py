@@ -16,7 +16,7 @@ from refdiff.text.parsed import HeadRule, ParsedText
 PREFIXES: dict[HeadRule, str] = {"root": "root", "root_or_subject": "subject"}
 """Names of the head columns by the rule's name in params.yaml."""
 
-NUMBERS = ("start", "end", "unet_first", "unet_last", "clip_first", "clip_last")
+NUMBERS = ("start", "end", "unet_first", "unet_last")
 
 TEXT = pa.schema(
     [pa.field("expression_index", pa.int32())]
@@ -50,8 +50,6 @@ class HeadColumns:
         end: Behind the last characters.
         unet_first: First prompt positions of the U-Net (start token 0).
         unet_last: Last prompt positions, inclusive.
-        clip_first: First positions in CLIP's input (start token 0).
-        clip_last: Last positions, inclusive.
     """
 
     text: list[str]
@@ -59,8 +57,6 @@ class HeadColumns:
     end: NDArray[np.int32]
     unet_first: NDArray[np.int32]
     unet_last: NDArray[np.int32]
-    clip_first: NDArray[np.int32]
-    clip_last: NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)

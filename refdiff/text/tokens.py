@@ -10,12 +10,10 @@ class SentenceTokens:
 
     Attributes:
         ranges: Per token of the sentence, its half-open character range; start and end tokens are not among them.
-        lead: Tokens that the prompt has before the sentence (one start token for CLIP).
         room: Tokens of a sentence that the model can take.
     """
 
     ranges: tuple[tuple[int, int], ...]
-    lead: int
     room: int
 
     @property
@@ -40,13 +38,14 @@ class SentenceTokens:
     def span(self, start: int, end: int) -> tuple[int, int]:
         """First and last prompt position (inclusive) of the tokens that touch the characters `[start, end)`.
 
-        Characters for which there is no token (removed by the tokenizer) get the nearest token, the earlier of two.
+        The start token is at position 0. Characters for which there is no token (removed by the tokenizer) get the
+        nearest token, the earlier of two.
         """
         kept = self.ranges[: self.room]
         touching = [i for i, (first, last) in enumerate(kept) if first < end and last > start]
         if not touching:
             touching = [min(range(len(kept)), key=lambda i: _gap(kept[i], start, end))]
-        return self.lead + touching[0], self.lead + touching[-1]
+        return 1 + touching[0], 1 + touching[-1]
 
 
 class SentenceTokenizer(Protocol):

@@ -5,9 +5,9 @@ from functools import cached_property
 
 from transformers import CLIPTokenizer
 
-from refdiff.diffusion.pipeline_parts import NEEDED_FILES, PipelineFolder
+from refdiff.diffusion.pipeline_parts import PIPELINE
 from refdiff.errors import ModelError
-from refdiff.model_identity import find_model
+from refdiff.model_files import open_folder
 from refdiff.text.tokens import SentenceTokens
 
 WHERE = "extract_attention.model"
@@ -44,7 +44,7 @@ class UnetTokenizer:
         )
         ranges = tuple((int(start), int(end)) for start, end in encoded["offset_mapping"])
         room = self._tokenizer.model_max_length - self._tokenizer.num_special_tokens_to_add()
-        return SentenceTokens(ranges=ranges, lead=1, room=room)
+        return SentenceTokens(ranges=ranges, room=room)
 
     @cached_property
     def identity(self) -> dict[str, str]:
@@ -53,7 +53,7 @@ class UnetTokenizer:
 
 
 def _load(model: str, revision: str | None) -> CLIPTokenizer:
-    found = PipelineFolder(model, revision, find_model(model, revision, NEEDED_FILES))
+    found = open_folder(model, revision, PIPELINE)
     folder = found.path / "tokenizer"
     files = {path.name for path in folder.glob("*")}
     # Without its files from_pretrained makes an empty tokenizer and says nothing.

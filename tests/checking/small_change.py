@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 @functools.cache
 def shipped() -> dict[str, Any]:
     """As they are, with the demo's models by their whole paths."""
-    params = read_params(ROOT / "params.yaml")
+    params = read_params(ROOT / "refdiff/presets/demo.yaml")
     params["extract_attention"]["model"], params["embed_clip"]["model"] = str(DIFFUSION), f"local-dir:{CLIP}"
     return params
 

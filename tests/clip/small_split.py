@@ -97,4 +97,4 @@ def _parsed(row: tuple[str, int, str, str, Any, Any]) -> ParsedText:
 
 def _head(sentence: str, word: str) -> HeadWord:
     start = sentence.index(word)
-    return HeadWord(word, start, start + len(word), 1, 1, 1, 1)
+    return HeadWord(word, start, start + len(word), 1, 1)

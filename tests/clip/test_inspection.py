@@ -91,7 +91,6 @@ def test_facts_of_a_folder(small_clip: Path) -> None:
     facts = inspect_clip(f"local-dir:{small_clip}", None)
     assert facts.files == (small_clip / "model.safetensors",)
     assert facts.bytes == (small_clip / "model.safetensors").stat().st_size
-    assert (facts.image_px, facts.patch_px, facts.width, facts.dim, facts.context) == (32, 8, 32, 24, 16)
 
 
 @pytest.mark.parametrize("weights", ["open_clip_model.safetensors", "open_clip_pytorch_model.bin"])
@@ -100,7 +99,6 @@ def test_facts_of_a_tag_in_the_hubs_cache(hub_cache: Path, tmp_path: Path, weigh
     _cache(hub_cache, "timm/vit_base_patch16_clip_224.openai", {weights: tmp_path / "weights"})
     facts = inspect_clip(QUICK, "openai")
     assert (facts.folder.name, [file.name for file in facts.files]) == (COMMIT, [weights])
-    assert (facts.image_px, facts.patch_px, facts.width, facts.dim, facts.context) == (224, 16, 768, 512, 77)
 
 
 def test_the_tokenizer_of_another_repository_is_asked_for(hub_cache: Path, small_clip: Path, tmp_path: Path) -> None:
@@ -115,7 +113,7 @@ def test_the_tokenizer_of_another_repository_is_asked_for(hub_cache: Path, small
     ):
         inspect_clip("hf-hub:someone/small", None)
     _cache(hub_cache, "someone/words", {})
-    assert inspect_clip("hf-hub:someone/small", None).dim == 24
+    assert inspect_clip("hf-hub:someone/small", None).files
 
 
 @pytest.mark.parametrize("count", range(1, len(FOLDER_WEIGHTS) + 1))

@@ -12,7 +12,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_the_shipped_section_fits() -> None:
-    settings = read_section(ClipSettings, "embed_clip", ROOT / "params.yaml")
+    settings = read_section(ClipSettings, "embed_clip", ROOT / "refdiff/presets/demo.yaml")
     assert settings.crop_background_rgb == (0, 0, 0)
 
 

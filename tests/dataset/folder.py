@@ -17,7 +17,7 @@ from refdiff.dataset.tables import Dataset
 from refdiff.masks.rle import encode_mask
 from refdiff.params import find, parse_section, read_params
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+PARAMS = Path(__file__).parents[2] / "refdiff/presets/demo.yaml"
 
 Mask = np.ndarray[Any, np.dtype[np.bool_]]
 

@@ -233,9 +233,9 @@ def test_a_fault_is_refused_by_name(name: str, tmp_path: Path) -> None:
         DatasetFaultsError, match=r"mini \(.*\): 1 fault; correct the dataset, or set .*on_fault"
     ) as caught:
         make_folder(tmp_path / "mini", change).prepare()
-    assert len(caught.value.faults) == 1
-    assert re.search(message, caught.value.faults[0])
-    assert "\n" not in caught.value.faults[0]
+    assert len(caught.value.entries) == 1
+    assert re.search(message, caught.value.entries[0])
+    assert "\n" not in caught.value.entries[0]
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -273,7 +273,7 @@ def test_a_long_list_is_cut_but_counted(tmp_path: Path) -> None:
     ) as caught:
         make_folder(tmp_path / "mini", change).prepare()
     assert "sentence 50:" not in str(caught.value)
-    assert len(caught.value.faults) == 120
+    assert len(caught.value.entries) == 120
 
 
 def test_nothing_left_is_refused(tmp_path: Path) -> None:
@@ -314,8 +314,8 @@ def test_a_message_is_one_line_whatever_the_dataset_holds(tmp_path: Path) -> Non
 
     with pytest.raises(DatasetFaultsError) as caught:
         make_folder(tmp_path / "mini", change).prepare()
-    assert all(line.isprintable() for line in caught.value.faults)
-    assert "a\\nerror: b\\x1b[31m.png" in caught.value.faults[0]
+    assert all(line.isprintable() for line in caught.value.entries)
+    assert "a\\nerror: b\\x1b[31m.png" in caught.value.entries[0]
 
 
 @pytest.mark.parametrize("size", [(1, 1), (20_000, 10), (10, 20_000)])

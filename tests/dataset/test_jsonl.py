@@ -162,8 +162,8 @@ def test_polygons_of_the_stored_frame_are_not_taken_for_those_of_the_shown(folde
 def test_a_faulty_line_is_named(line: dict[str, Any] | str, message: str, folder: MiniFolder) -> None:
     with pytest.raises(DatasetFaultsError, match=message) as caught:
         prepare(folder, line)
-    assert len(caught.value.faults) == 1
-    assert "\n" not in caught.value.faults[0]
+    assert len(caught.value.entries) == 1
+    assert "\n" not in caught.value.entries[0]
 
 
 def test_a_line_in_an_older_encoding_is_named(folder: MiniFolder) -> None:
@@ -211,6 +211,11 @@ def test_an_unknown_split_names_the_files_that_exist(folder: MiniFolder) -> None
     row = split_row(folder.root, format="jsonl", split_by=None)
     with pytest.raises(DatasetError, match=r"val\.jsonl: cannot be read .* expected a split among: mine; correct"):
         prepare_dataset("mine", row, shipped_settings())
+
+
+def test_where_no_file_is_the_form_of_one_is_shown(folder: MiniFolder) -> None:
+    with pytest.raises(DatasetError, match=r'val\.jsonl: .* expected lines such as {"image": "a\.jpg", .*; write it$'):
+        prepare_dataset("mine", split_row(folder.root, format="jsonl", split_by=None), shipped_settings())
 
 
 def test_an_empty_file_is_refused(folder: MiniFolder) -> None:

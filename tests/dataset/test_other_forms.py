@@ -79,7 +79,9 @@ def test_a_pickle_that_was_transferred_as_text_shows_its_records(tmp_path: Path)
     (folder.root / "refs(unc).p").write_bytes(text)
     with pytest.raises(DatasetFaultsError, match=r"5 faults; no record tells its split; fetch .* as bytes") as caught:
         prepare_dataset("mini", split_row(folder.root), shipped_settings(on_fault="drop"))
-    assert "ref record 0: has no 'split'; expected it among its fields, got ref_id\\r, ann_id" in caught.value.faults[0]
+    assert (
+        "ref record 0: has no 'split'; expected it among its fields, got ref_id\\r, ann_id" in caught.value.entries[0]
+    )
 
 
 def test_a_split_that_is_not_there_is_blamed_with_what_was_lost(tmp_path: Path) -> None:

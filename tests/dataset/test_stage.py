@@ -36,7 +36,7 @@ def run_stage(project: Path, split: str, **settings: object) -> subprocess.Compl
     return subprocess.run(
         [sys.executable, "-m", "stages.prepare_dataset", split],
         cwd=project,
-        env={**os.environ, "PYTHONPATH": str(PARAMS.parent)},
+        env={**os.environ, "PYTHONPATH": str(PARAMS.parents[2])},
         capture_output=True,
         text=True,
         check=False,

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 from pycocotools import mask as coco
 
-from refdiff.demo.refer_form import VALIDATION_SEEDS, write_refer_folder
-from refdiff.demo.scenes import draw_scene
+from demo.refer_form import VALIDATION_SEEDS, write_refer_folder
+from demo.scenes import draw_scene
 
 
 @pytest.fixture(scope="module")

@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refdiff.demo.scenes import COLOURS, SceneStyle, draw_scene
-from refdiff.demo.shapes import SHAPES, coverage
+from demo.scenes import COLOURS, SceneStyle, draw_scene
+from demo.shapes import SHAPES, coverage
 
 seeds = st.integers(0, 2**40)
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from refdiff.demo.scenes import Scene, SceneObject, draw_scene
-from refdiff.demo.sentences import KIND_SHARES, KINDS, Claim, describe, matches, related, sentence_for
+from demo.scenes import Scene, SceneObject, draw_scene
+from demo.sentences import KIND_SHARES, KINDS, Claim, describe, matches, related, sentence_for
 
 
 def _object(shape: str, colour: str, size: str, x: int, y: int, half: int = 10) -> SceneObject:

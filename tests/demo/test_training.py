@@ -8,14 +8,13 @@ import pytest
 import torch
 from transformers import CLIPTokenizer
 
-from refdiff.demo import train
-from refdiff.demo.checkpoint import Checkpoint
-from refdiff.demo.corpus import crop_record, load_or_draw, training_scene
-from refdiff.demo.models import CLIP, DIFFUSION, MODELS
-from refdiff.demo.refer_form import VALIDATION_SEEDS
-from refdiff.demo.tokenizer import WORDS, write_tokenizer
-from refdiff.demo.train_clip import ClipRecipe, Content, encode_short_text, make_clip, train_clip
-from refdiff.demo.train_sd import (
+from demo import train
+from demo.checkpoint import Checkpoint
+from demo.corpus import crop_record, load_or_draw, training_scene
+from demo.refer_form import VALIDATION_SEEDS
+from demo.tokenizer import WORDS, write_tokenizer
+from demo.train_clip import ClipRecipe, Content, encode_short_text, make_clip, train_clip
+from demo.train_sd import (
     Cycle,
     DiffusionRecipe,
     encode_corpus,
@@ -25,6 +24,7 @@ from refdiff.demo.train_sd import (
     train_unet,
     train_vae,
 )
+from refdiff.demo.models import CLIP, DIFFUSION, MODELS
 
 FIRST = VALIDATION_SEEDS.stop
 SMALL = DiffusionRecipe(

@@ -77,7 +77,7 @@ def write_split(
 
 
 def write_tokens(layout: SplitLayout, sentences: list[str], tokens: list[int]) -> None:
-    head = HeadWord("x", 0, 1, 1, 1, 1, 1)
+    head = HeadWord("x", 0, 1, 1, 1)
     rows = [
         ParsedText(sentence, head, head, "", count, count, "none", "none", (), False)
         for sentence, count in zip(sentences, tokens, strict=True)
@@ -243,7 +243,7 @@ def test_a_photo_that_is_gone_when_it_is_needed(layout: SplitLayout, loads: list
     (layout.root / "1.png").unlink()
     with pytest.raises(ShardsFailedError, match=r"shard 2 \(images b\): .*1\.png: image is not there") as caught:
         extract(layout)
-    assert len(caught.value.shards) == 2
+    assert len(caught.value.entries) == 2
     assert not layout.attention("paper").exists()
 
 

@@ -71,7 +71,7 @@ def test_facts_of_a_whole_pipeline():
     facts = inspect_pipeline(str(DEMO), None)
     assert [file.relative_to(DEMO).parts[0] for file in facts.files] == ["unet", "vae", "text_encoder"]
     assert facts.bytes == sum(path.stat().st_size for path in DEMO.rglob("*.safetensors"))
-    assert (facts.folder, facts.reduction, facts.native_px) == (DEMO, 4, 64)
+    assert (facts.folder, facts.native_px, facts.train_timesteps) == (DEMO, 64, 1000)
 
 
 def test_an_inspection_imports_no_model_library():
@@ -259,7 +259,9 @@ def test_a_folder_around_a_pipeline_and_a_single_file(copy: Path, tmp_path: Path
         inspect_pipeline(str(tmp_path / "one"), None)
 
 
-def test_a_download_that_ended_early_is_named_with_the_command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_a_download_that_ended_early_is_named_with_a_command_that_replaces_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     commit = "0" * 40
     hub = tmp_path / "models--owner--name"
     snapshot = Path(shutil.copytree(MODEL, hub / "snapshots" / commit))
@@ -269,6 +271,11 @@ def test_a_download_that_ended_early_is_named_with_the_command(tmp_path: Path, m
     assert inspect_pipeline("owner/name", None).folder == snapshot
     weights = snapshot / "unet" / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1])
-    message = r"its unet cannot be loaded: .*is no whole safetensors file.*`hf download owner/name --include .*-of-\?+"
-    with pytest.raises(ModelError, match=message):
+    command = "`hf download owner/name --include unet/diffusion_pytorch_model.safetensors --force-download`$"
+    with pytest.raises(ModelError, match=rf"its unet cannot be loaded: .*is no whole safetensors file.*{command}"):
+        inspect_pipeline("owner/name", None)
+    (snapshot / "model_index.json").write_text("{")
+    with pytest.raises(
+        ModelError, match=r"model_index.json is no JSON .*--include model_index.json --force-download`$"
+    ):
         inspect_pipeline("owner/name", None)

@@ -9,7 +9,7 @@ from refdiff.errors import ParameterError
 from refdiff.params import find, read_params, read_section
 from tests.diffusion.rows import PAPER, RELEASED, make_capture, make_section
 
-PARAMS = Path(__file__).parents[2] / "params.yaml"
+PARAMS = Path(__file__).parents[2] / "refdiff/presets/demo.yaml"
 
 
 def test_shipped_parameters_are_valid():

@@ -11,8 +11,8 @@ import torch
 from safetensors.numpy import load_file, save_file
 
 from refdiff.diffusion.extractor import AttentionExtractor
-from refdiff.diffusion.weights import precision_advice
 from refdiff.errors import ModelError
+from refdiff.finite import precision_advice
 from tests.diffusion.rows import MODEL, PAPER, make_capture, make_photo, make_section
 
 TEXT, UNET, VAE = (
@@ -58,24 +58,32 @@ def twice(weights: Weights) -> Weights:
 @pytest.mark.parametrize(
     ("file", "edit", "message"),
     [
-        (TEXT, drop("final_layer_norm.weight"), r"text_encoder .*: 1 not in its file \(.*final_layer_norm"),
-        (TEXT, drop("token_embedding.weight"), r"text_encoder .*: 1 not in its file"),
-        (TEXT, under("cond_stage_model.transformer."), r"text_encoder .* not in its file .* \.\.\.\), \d+ left over"),
-        (TEXT, add(more=np.zeros(2, np.float32)), r"text_encoder .*: 1 left over in its file \(more\)"),
-        (UNET, drop("mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"), r"its unet .*: 1 .*attn2\.to_k"),
-        (UNET, under("model."), r"its unet .* \d+ not in its file"),
-        (UNET, add(**{"conv_in.bias": np.zeros(3, np.float32)}), r"1 of other shapes \(conv_in\.bias\)"),
-        (VAE, drop("quant_conv.bias"), r"its vae .*: \d not in its file \(.*quant_conv\.bias"),
-        (VAE, add(more=np.zeros(2, np.float32)), r"its vae .* left over"),
+        (TEXT, drop("final_layer_norm.weight"), r"text_encoder: 1 weights are not in its file.* \(.*final_layer_norm"),
+        (TEXT, drop("token_embedding.weight"), r"text_encoder: 1 weights are not in its file"),
+        (TEXT, under("cond_stage_model.transformer."), r"text_encoder: \d+ weights are not in its file.* \.\.\.\)"),
+        (TEXT, add(more=np.zeros(2, np.float32)), r"text_encoder: 1 weights of its file have no place in it \(more\)"),
+        (UNET, drop("mid_block.attentions.0.transformer_blocks.0.attn2.to_k.weight"), r"its unet: 1 .*attn2\.to_k"),
+        (UNET, under("model."), r"its unet: \d+ weights are not in its file"),
+        (
+            UNET,
+            add(**{"conv_in.bias": np.zeros(3, np.float32)}),
+            r"1 weights have another shape in its file \(conv_in\.bias\)",
+        ),
+        (VAE, drop("quant_conv.bias"), r"its vae: \d weights are not in its file.* \(.*quant_conv\.bias"),
+        (VAE, add(more=np.zeros(2, np.float32)), r"its vae: 1 weights of its file have no place"),
         (TEXT, twice, r"its text_encoder has \d+ weights twice, with and without the prefix text_model\."),
         (TEXT, add(more=np.zeros(2, np.int8)), "holds numbers of type I8; expected F64, F32, F16, BF16"),
         (
             UNET,
             fill("conv_in.bias", np.nan),
-            r"its unet has NaN or infinity in conv_in\.bias; in float32 the model itself",
+            r"its unet: its weights hold NaN or infinity \(conv_in\.bias\); .*in float32 the model itself",
         ),
-        (VAE, fill("quant_conv.bias", np.inf), r"its vae has NaN or infinity in quant_conv\.bias"),
-        (VAE, fill("encoder.conv_in.bias", -np.inf), r"its vae has NaN or infinity in encoder\.conv_in\.bias"),
+        (VAE, fill("quant_conv.bias", np.inf), r"its vae: its weights hold NaN or infinity \(quant_conv\.bias\)"),
+        (
+            VAE,
+            fill("encoder.conv_in.bias", -np.inf),
+            r"its vae: its weights hold NaN or infinity \(encoder\.conv_in\.bias\)",
+        ),
     ],
 )
 def test_other_weights_are_refused_by_name(tmp_path: Path, file: str, edit: Edit, message: str):

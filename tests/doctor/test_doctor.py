@@ -138,7 +138,7 @@ def test_counts_stand_beside_the_published_ones(
     assert "RefCOCO val has 1,500 photos, 3,811 objects, 10,834 sentences" in text
 
 
-def test_a_cut_model_file_is_missing(
+def test_a_cut_model_file_is_fetched_again(
     project: Path, hub: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     weights = next(
@@ -154,6 +154,7 @@ def test_a_cut_model_file_is_missing(
             file.truncate(size)
     assert code == 2
     assert "no whole safetensors file" in text
+    assert f"$ hf download {CLIP} --include open_clip_model.safetensors --force-download" in text
 
 
 @pytest.mark.parametrize("preset", PRESETS)

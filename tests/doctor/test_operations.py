@@ -25,16 +25,19 @@ def _capture(name: str, **changes: Any) -> CaptureSettings:
 def test_operations_are_those_that_were_counted(canvas: int, name: str, tera: float) -> None:
     capture = _capture(name, canvas_px=canvas, cross_layers={"map_px": [canvas // 32]})
     size = SplitSize(photos=10, sentences=70, tokens=4, counted=True)
-    made = operations.attention_operations(capture, size, weights=1066e6) / size.sentences / 1e12
+    made = (
+        operations.attention_operations(capture, size, 1066e6, operations.kept_sides(capture)) / size.sentences / 1e12
+    )
     assert made == pytest.approx(tera, rel=0.1)
 
 
 def test_bytes_of_a_token() -> None:
     size = SplitSize(photos=1, sentences=1, tokens=1, counted=True)
-    assert operations.attention_bytes(_capture("paper"), size) == pytest.approx(54e3, rel=0.01)
-    assert operations.latent_bytes(_capture("paper"), size) == 64 * 1024
+    paper = _capture("paper")
+    assert operations.attention_bytes(paper, size, operations.kept_sides(paper)) == pytest.approx(54e3, rel=0.01)
+    assert operations.latent_bytes(paper, size) == 64 * 1024
     ten = _capture("released", canvas_px=1024, cross_layers={"map_px": [32]})
-    assert operations.attention_bytes(ten, size) == 20 * 1024
+    assert operations.attention_bytes(ten, size, operations.kept_sides(ten)) == 20 * 1024
 
 
 def test_bytes_of_a_photo_in_clip() -> None:

@@ -100,7 +100,7 @@ def test_a_shard_that_always_kills_is_given_up_with_its_images(tmp_path: Path, m
     job.plan("dies", 5, times=99)
     with pytest.raises(ShardsFailedError, match=r"shard 5 \(images 5a, 5b\): its worker was killed") as caught:
         run_shards(job, SHARDS, many_workers, unwatched)
-    assert len(caught.value.shards) == 1
+    assert len(caught.value.entries) == 1
     others = [shard for shard in SHARDS if shard != 5]
     assert [job.file(shard).read_text() for shard in others] == [str(shard**2) for shard in others]
     assert (tmp_path / "dies-5").read_text() == "96", "three attempts"

@@ -137,8 +137,8 @@ def _dataset(truths: list[NDArray[np.bool_]]) -> Dataset:
 def parsed(index: int) -> ParsedText:
     """The parse of an expression."""
     tokens = TOKENS[index]
-    root = HeadWord("thing", 4, 9, tokens, tokens, 2, 2)
-    subject = HeadWord("the", 0, 3, 1, 1, 1, 1)
+    root = HeadWord("thing", 4, 9, tokens, tokens)
+    subject = HeadWord("the", 0, 3, 1, 1)
     direction = DIRECTIONS[index]
     released = direction if direction in ("left", "right") else "none"
     directions = () if direction == "none" else (direction,)

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 
 SOURCE = Path(__file__).parents[2]
-COPIED = ("refdiff", "stages", "params.yaml", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore")
+COPIED = ("demo", "refdiff", "stages", "dvc.yaml", ".dvc/config", ".dvcignore", ".gitignore")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Project:
 
 
 def make_project(root: Path, change: Callable[[dict[str, Any]], None]) -> Project:
-    """Copy the project to `root`, alter its parameters, and make it a git and DVC repository."""
+    """Copy the project with the demo's parameters to `root`, alter these, and make it a git and DVC repository."""
     root.mkdir(parents=True)
     for name in COPIED:
         source = SOURCE / name
@@ -67,6 +67,7 @@ def make_project(root: Path, change: Callable[[dict[str, Any]], None]) -> Projec
             shutil.copytree(source, target, ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
         else:
             shutil.copy2(source, target)
+    shutil.copy2(SOURCE / "refdiff/presets/demo.yaml", root / "params.yaml")
     project = Project(root)
     project.run("git", "init", "-q")
     project.edit(change)

@@ -30,13 +30,13 @@ NEUTRAL = {
     *(file.relative_to(ROOT) for file in ROOT.glob("refdiff/checking/*.py")),
 }
 
-PACKAGES = ("refdiff", "stages")
+PACKAGES = ("demo", "refdiff", "stages")
 
 STAGES = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
 
 
 def _package_files() -> set[Path]:
-    return {file.relative_to(ROOT) for file in [*ROOT.glob("refdiff/**/__init__.py"), ROOT / "stages/__init__.py"]}
+    return {file.relative_to(ROOT) for name in PACKAGES for file in ROOT.glob(f"{name}/**/__init__.py")}
 
 
 def test_package_files_hold_no_code_but_the_version_and_how_threads_wait() -> None:
@@ -70,15 +70,13 @@ def test_a_stage_names_every_file_that_it_imports(name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_a_stage_names_no_code_that_it_does_not_import(name: str) -> None:
-    watched = [
-        Path(dep) for dep in _entry(name)["deps"] if dep.startswith(("refdiff", "stages")) and dep.endswith(".py")
-    ]
+    watched = [Path(dep) for dep in _entry(name)["deps"] if dep.startswith(PACKAGES) and dep.endswith(".py")]
     assert set(watched) <= import_closure(Path(f"stages/{name}.py"), ROOT, PACKAGES)
 
 
 @pytest.mark.parametrize("name", sorted(STAGES))
 def test_a_stage_is_its_script_and_has_its_section(name: str) -> None:
-    params = read_params(ROOT / "params.yaml")
+    params = read_params(ROOT / "refdiff/presets/demo.yaml")
     assert f"python -m stages.{name}" in _entry(name)["cmd"]
     for param in _entry(name)["params"]:
         find(params, param.split(".${")[0])  # refused where it is not there

@@ -19,7 +19,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Project:
     for name in ("dvc.yaml", ".gitignore", ".dvcignore", ".dvc/config"):
         (root / name).parent.mkdir(exist_ok=True)
         shutil.copy2(SOURCE / name, root / name)
-    shipped = yaml.safe_load((SOURCE / "params.yaml").read_text(encoding="utf-8"))
+    shipped = yaml.safe_load((SOURCE / "refdiff/presets/demo.yaml").read_text(encoding="utf-8"))
     (root / "params.yaml").write_text(yaml.safe_dump({**shipped, **make_params()}, sort_keys=False), encoding="utf-8")
     (root / "data/refcoco").mkdir(parents=True)
     (root / "data/refcoco/instances.json").write_text("{}", encoding="utf-8")

@@ -38,10 +38,6 @@ AROUND = {
         "checking/start.py",
         "progress.py",
         "diffusion/extraction.py",
-        # Shards out of DVC's cache: this same code made them, and they have the digests that were recorded then.
-        "store/dvc_cache.py",
-        "store/earlier_output.py",
-        "store/manifest.py",
     },
     "propose_masks": {
         "command.py",
@@ -124,7 +120,7 @@ def _mask_facts() -> Mapping[str, Any]:
 
 
 def _view_facts() -> Mapping[str, Any]:
-    settings = parse_section(ClipSettings, read_params(ROOT / "params.yaml")["embed_clip"], "embed_clip")
+    settings = parse_section(ClipSettings, read_params(ROOT / "refdiff/presets/demo.yaml")["embed_clip"], "embed_clip")
     return photo_pool.gather_facts(settings, ModelIdentity("model", ROOT, "sha256:0"))
 
 

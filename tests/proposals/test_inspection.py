@@ -35,7 +35,7 @@ def test_the_family_is_that_of_transformers() -> None:
 def test_a_model_is_inspected_without_torch(folder: Path) -> None:
     code = (
         "import sys; from refdiff.proposals.inspection import inspect_sam; facts = inspect_sam(sys.argv[1], None); "
-        "print(facts.model_type, facts.bytes, len(facts.files), {'torch', 'transformers'} & set(sys.modules))"
+        "print(facts.bytes, len(facts.files), {'torch', 'transformers'} & set(sys.modules))"
     )
     said = subprocess.run(
         [sys.executable, "-c", code, str(folder)],
@@ -44,7 +44,7 @@ def test_a_model_is_inspected_without_torch(folder: Path) -> None:
         check=True,
         cwd=Path(__file__).parents[2],
     )
-    assert said.stdout.strip() == f"sam {(folder / 'model.safetensors').stat().st_size} 1 set()"
+    assert said.stdout.strip() == f"{(folder / 'model.safetensors').stat().st_size} 1 set()"
 
 
 def _shard(folder: Path) -> None:
@@ -62,7 +62,9 @@ def test_shards_are_found_by_their_index_and_one_that_is_missing_is_named(folder
     assert facts.bytes == sum(file.stat().st_size for file in folder.glob("model-*.safetensors"))
     open_sam(sam(model=str(folder)), "cpu").load()
     facts.files[1].unlink()
-    with pytest.raises(ModelError, match=rf"1 of {len(facts.files)} shards are missing \({facts.files[1].name}\)"):
+    with pytest.raises(
+        ModelError, match=rf"has no {facts.files[1].name}; expected a mask generator with safetensors weights"
+    ):
         inspect_sam(str(folder), None)
 
 
@@ -83,11 +85,17 @@ def _pickle(folder: Path) -> None:
         (lambda folder: (folder / "config.json").unlink(), "has no config.json; complete the folder"),
         (lambda folder: (folder / "config.json").write_text("{"), "config.json is no JSON"),
         (lambda folder: (folder / "preprocessor_config.json").unlink(), "has no preprocessor_config.json"),
-        (lambda folder: (folder / "model.safetensors").unlink(), "has no model.safetensors; complete the folder"),
-        (_pickle, "has no model.safetensors; expected it, got pytorch_model.bin; load it with transformers"),
+        (
+            lambda folder: (folder / "model.safetensors").unlink(),
+            "has no model.safetensors; expected a mask generator .*; complete the folder",
+        ),
+        (
+            _pickle,
+            r"has no model.safetensors; only pickled weights are there \(pytorch_model.bin\); .* convert them with",
+        ),
         (
             lambda folder: (folder / "model.safetensors").rename(folder / "model.fp16.safetensors"),
-            "expected it, got model.fp16.safetensors",
+            r"only weights of the variant fp16 are there \(model.fp16.safetensors\)",
         ),
         (lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs"), "git-lfs"),
         (
@@ -109,5 +117,20 @@ def test_the_command_fetches_only_what_is_read(monkeypatch: pytest.MonkeyPatch) 
     command = str(refused.value).split("`")[1]
     assert command == (
         "hf download nosuch/sam --revision v1 --include config.json --include '*processor_config.json' "
-        "--include 'model.safetensors*' --include 'model-*-of-*.safetensors'"
+        "--include 'model.safetensors*' --include 'model-*-of-?????.safetensors'"
     )
+
+
+@pytest.mark.parametrize("kind", ["fp16", "bin"])
+def test_the_command_that_converts_weights_of_another_kind_makes_a_model_that_is_taken(
+    folder: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind == "bin":
+        _pickle(folder)
+    else:
+        (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+    with pytest.raises(ModelError, match="and name models/sam-plain") as refused:
+        inspect_sam(str(folder), None)
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(str(refused.value).split("`")[1], shell=True, check=True)
+    open_sam(sam(model="models/sam-plain"), "cpu").load()

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 from numpy.typing import NDArray
 
-from refdiff.demo.scenes import draw_scene
+from demo.scenes import draw_scene
 from refdiff.masks.rle import encode_masks, mask_areas, mask_intersections
 from refdiff.proposals.region_tree import build_tree, leaf_ranges
 from refdiff.proposals.regions import fill_holes, propose_regions

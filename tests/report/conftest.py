@@ -25,5 +25,5 @@ def report(project: Path) -> Report:
         read_results(rows.splits, rows.methods, project),
         parse_section(RenderReportSettings, REPORT, "render_report"),
         parameters="splits: <script>x</script>",
-        progress=lambda _: None,
+        progress=lambda steps, _: steps,
     )

@@ -69,7 +69,7 @@ def test_every_stage_ends_with_what_there_is(
     screen = io.StringIO()
     print_table(results, {}, Console(file=screen, width=200))
     settings = parse_section(RenderReportSettings, REPORT, "render_report")
-    report = gather_report(tmp_path, rows, results, settings, parameters="", progress=lambda _: None)
+    report = gather_report(tmp_path, rows, results, settings, parameters="", progress=lambda steps, _: steps)
     page = render_page(report)
     assert said in screen.getvalue()
     assert report.splits[0].gallery.cases

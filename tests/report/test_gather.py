@@ -21,7 +21,7 @@ def _gather(root: Path, params: dict[str, Any] | None = None, **changes: Any) ->
     rows = read_rows(params if params is not None else make_params())
     settings = parse_section(RenderReportSettings, {**REPORT, **changes}, "render_report")
     results = read_results(rows.splits, rows.methods, root)
-    return gather_report(root, rows, results, settings, parameters="", progress=lambda _: None)
+    return gather_report(root, rows, results, settings, parameters="", progress=lambda steps, _: steps)
 
 
 def test_best_and_worst_are_by_the_leading_method(project: Path, report: Report) -> None:

@@ -131,7 +131,7 @@ def report(layout: SplitLayout) -> None:
     rows = read_rows(read_params(layout.root / "params.yaml"))
     results = read_results(rows.splits, rows.methods, layout.root)
     page = parse_section(RenderReportSettings, REPORT, "render_report")
-    render_page(gather_report(layout.root, rows, results, page, parameters="", progress=lambda _: None))
+    render_page(gather_report(layout.root, rows, results, page, parameters="", progress=lambda steps, _: steps))
     for methods in results.values():
         make_table("val", methods)
 

@@ -12,8 +12,8 @@ from refdiff.report.output import (
     check_outputs,
     check_picture_path,
     write_picture,
-    write_whole,
 )
+from refdiff.whole_file import write_whole
 
 
 @pytest.mark.parametrize("ending", sorted(PICTURES))

@@ -37,6 +37,11 @@ def test_figures_that_read_the_same_are_both_the_best() -> None:
     assert all(row.cells[0].is_best for row in rows)
 
 
+def test_nothing_right_is_no_best() -> None:
+    rows = result_rows(dict.fromkeys("ab", _metrics(0.0, 0.00001)), dict.fromkeys("ab", ""), ["oIoU", "mIoU"])
+    assert not any(cell.is_best for row in rows for cell in row.cells)
+
+
 def test_without_truth_there_are_dashes_and_no_best() -> None:
     metrics = {"a": _metrics(None, None, chance={"mIoU": None}, oracle={"mIoU": None}, n_without_truth=6)}
     row = result_rows(metrics, {"a": ""}, ["oIoU", "mIoU"])[0]

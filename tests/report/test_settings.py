@@ -9,7 +9,8 @@ from tests.report.small_project import REPORT
 
 
 def test_the_shipped_section_is_valid() -> None:
-    settings = read_section(RenderReportSettings, "render_report", Path(__file__).parents[2] / "params.yaml")
+    demo = Path(__file__).parents[2] / "refdiff/presets/demo.yaml"
+    settings = read_section(RenderReportSettings, "render_report", demo)
     assert settings.gallery.best > 0
 
 

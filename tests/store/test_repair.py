@@ -1,13 +1,17 @@
 """repair: what is damaged goes, from every place that holds it, and `dvc repro` brings just that back."""
 
+import json
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
 from refdiff.errors import StoreError, StoreMismatchError
 from refdiff.store.console import repair_and_print
+from refdiff.store.dvc_cache import find_cached
 from refdiff.store.hold import hold_folder
 from refdiff.store.opened import open_store
 from refdiff.store.verify import verify_store
@@ -66,6 +70,35 @@ def test_a_store_without_its_work_folder_keeps_its_whole_shards(toy: ToyProject)
     assert toy.repro() == [1]
     assert toy.content() == before
     assert is_whole(toy)
+
+
+LISTED: list[Any] = [
+    "no mapping",
+    {"relpath": SHARD},
+    {"md5": 5, "relpath": SHARD},
+    {"md5": "0" * 32},
+    {"md5": "../../../../victim", "relpath": SHARD},
+]
+
+
+def test_a_strangers_list_of_objects_names_nothing_outside_the_cache(tmp_path: Path):
+    """Lock file and list come with a clone; what is damaged is removed from DVC's cache, and nothing else."""
+    project = make_toy(tmp_path / "project")
+    project.repro()
+    (project.root / "victim").write_bytes(b"another's")
+    lock = yaml.safe_load((project.root / "dvc.lock").read_text())
+    for entry in LISTED:
+        content = json.dumps([entry]).encode()
+        listing = project.cached(content).with_suffix(".dir")
+        listing.parent.mkdir(exist_ok=True)
+        listing.write_bytes(content)
+        lock["stages"]["extract_attention"]["outs"][0]["md5"] = listing.parent.name + listing.name
+        (project.root / "dvc.lock").write_text(yaml.safe_dump(lock))
+        assert list(find_cached(project.store)) == [""], entry
+    project.damage()
+    repair(project)
+    assert not (project.store / SHARD).exists()
+    assert (project.root / "victim").read_bytes() == b"another's"
 
 
 @pytest.mark.parametrize("name", ["zarr.json", "cross_8x8/zarr.json"])

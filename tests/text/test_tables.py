@@ -15,8 +15,8 @@ from refdiff.text.tables import TEXT, read_text, write_text
 ROWS = [
     ParsedText(
         sentence="guy top l",
-        root=HeadWord("guy", 0, 3, 1, 1, 1, 1),
-        subject=HeadWord("l", 8, 9, 3, 3, 3, 4),
+        root=HeadWord("guy", 0, 3, 1, 1),
+        subject=HeadWord("l", 8, 9, 3, 3),
         root_fallback="attached",
         unet_tokens=3,
         clip_tokens=4,
@@ -27,8 +27,8 @@ ROWS = [
     ),
     ParsedText(
         sentence="dog",
-        root=HeadWord("dog", 0, 3, 1, 1, 1, 1),
-        subject=HeadWord("dog", 0, 3, 1, 1, 1, 1),
+        root=HeadWord("dog", 0, 3, 1, 1),
+        subject=HeadWord("dog", 0, 3, 1, 1),
         root_fallback="",
         unet_tokens=1,
         clip_tokens=1,
@@ -46,7 +46,7 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
     table = read_text(path)
     assert len(table) == 2
     assert table.root.text == ["guy", "dog"]
-    assert table.subject.clip_last.tolist() == [4, 1]
+    assert table.subject.unet_last.tolist() == [3, 1]
     assert table.head("root_or_subject") is table.subject
     assert table.head("root") is table.root
     assert table.root_fallback == ["attached", ""]

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from refdiff.text.tokens import SentenceTokens
 
-THREE = SentenceTokens(ranges=((0, 3), (4, 8), (8, 9)), lead=1, room=75)
+THREE = SentenceTokens(ranges=((0, 3), (4, 8), (8, 9)), room=75)
 
 
 @pytest.mark.parametrize(
@@ -20,21 +20,21 @@ def test_a_short_sentence_is_kept_whole() -> None:
 
 
 def test_a_long_sentence_is_cut_before_the_first_lost_token() -> None:
-    tokens = SentenceTokens(ranges=((0, 3), (4, 8), (8, 9)), lead=1, room=2)
+    tokens = SentenceTokens(ranges=((0, 3), (4, 8), (8, 9)), room=2)
     assert (tokens.kept, tokens.truncated, tokens.kept_end("the dogs!")) == (2, True, 8)
     assert tokens.span(8, 9) == (2, 2)
 
 
 def test_a_character_cut_in_two_is_lost_unless_it_is_the_only_one() -> None:
-    assert SentenceTokens(ranges=((0, 1), (1, 2), (1, 2)), lead=1, room=2).kept_end("ab") == 1
-    assert SentenceTokens(ranges=((0, 1), (0, 1)), lead=1, room=1).kept_end("a") == 1
+    assert SentenceTokens(ranges=((0, 1), (1, 2), (1, 2)), room=2).kept_end("ab") == 1
+    assert SentenceTokens(ranges=((0, 1), (0, 1)), room=1).kept_end("a") == 1
 
 
 @given(st.lists(st.integers(1, 4), min_size=1, max_size=12), st.integers(1, 12), st.data())
 def test_spans_are_within_the_kept_tokens(lengths: list[int], room: int, data: st.DataObject) -> None:
     ends = [sum(lengths[: i + 1]) for i in range(len(lengths))]
     ranges = tuple((end - length, end) for end, length in zip(ends, lengths, strict=True))
-    tokens = SentenceTokens(ranges=ranges, lead=1, room=room)
+    tokens = SentenceTokens(ranges=ranges, room=room)
     start = data.draw(st.integers(0, ends[-1] - 1))
     end = data.draw(st.integers(start + 1, ends[-1]))
     first, last = tokens.span(start, end)

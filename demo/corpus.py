@@ -15,8 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from refdiff.demo.refer_form import VALIDATION_SEEDS
-from refdiff.demo.scenes import Scene, SceneStyle, draw_scene
+from demo.refer_form import VALIDATION_SEEDS
+from demo.scenes import Scene, SceneStyle, draw_scene
 from refdiff.geometry import square_frame
 from refdiff.whole_file import replacing
 

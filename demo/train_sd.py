@@ -16,10 +16,10 @@ from diffusers.schedulers.scheduling_ddim import DDIMScheduler
 from numpy.typing import NDArray
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from refdiff.demo.captions import scene_caption
-from refdiff.demo.checkpoint import Checkpoint
-from refdiff.demo.corpus import SceneRecord
-from refdiff.demo.refer_form import VALIDATION_SEEDS
+from demo.captions import scene_caption
+from demo.checkpoint import Checkpoint
+from demo.corpus import SceneRecord
+from demo.refer_form import VALIDATION_SEEDS
 
 
 @dataclass(frozen=True)

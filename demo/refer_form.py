@@ -14,9 +14,9 @@ import pycocotools.mask
 from PIL import Image
 from skimage.measure import approximate_polygon, find_contours
 
-from refdiff.demo.scenes import Scene, draw_scene
-from refdiff.demo.sentences import describe
-from refdiff.demo.shapes import SHAPES
+from demo.scenes import Scene, draw_scene
+from demo.sentences import describe
+from demo.shapes import SHAPES
 
 # Its published types know only one of the forms that it takes and gives.
 coco: Any = pycocotools.mask

@@ -1,4 +1,4 @@
-"""`python -m refdiff.demo.train`: train the demo's two miniature models from nothing.
+"""`python -m demo.train`: train the demo's two miniature models from nothing.
 
 Resumable: run it again after an interruption. Deterministic: the same seed, library versions and number of threads
 give the same weights. On two CPU cores it takes about two hours; the result is part of the repository.
@@ -13,13 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from refdiff.command import run_command
-from refdiff.demo.checkpoint import Checkpoint
-from refdiff.demo.corpus import crop_drawer, load_or_draw, scene_drawer
-from refdiff.demo.models import MODELS
-from refdiff.demo.refer_form import VALIDATION_SEEDS
-from refdiff.demo.train_clip import ClipRecipe, make_clip, save_clip, train_clip
-from refdiff.demo.train_sd import (
+from demo.checkpoint import Checkpoint
+from demo.corpus import crop_drawer, load_or_draw, scene_drawer
+from demo.refer_form import VALIDATION_SEEDS
+from demo.train_clip import ClipRecipe, make_clip, save_clip, train_clip
+from demo.train_sd import (
     DiffusionRecipe,
     encode_corpus,
     make_text_encoder,
@@ -29,6 +27,8 @@ from refdiff.demo.train_sd import (
     train_unet,
     train_vae,
 )
+from refdiff.command import run_command
+from refdiff.demo.models import MODELS
 
 CROPPED = range(VALIDATION_SEEDS.stop + 100_000, VALIDATION_SEEDS.stop + 103_500)
 """Seeds of the scenes whose crops CLIP learns from."""
@@ -45,7 +45,7 @@ def train_diffusion(out: Path, work: Path, recipe: DiffusionRecipe, workers: int
     """
     from transformers import CLIPTokenizer
 
-    from refdiff.demo.tokenizer import write_tokenizer
+    from demo.tokenizer import write_tokenizer
 
     drawn = [
         load_or_draw(work / f"scenes-{number}.pkl", scene_drawer(recipe.canvas_px), cycle.scenes, workers)
@@ -96,7 +96,7 @@ def publish_log(work: Path, out: Path) -> None:
 
     A step that was logged twice, because the training was interrupted after it, counts once.
     """
-    from refdiff.demo.loss_curve import draw_loss_curves
+    from demo.loss_curve import draw_loss_curves
 
     rows: dict[tuple[str, int], float] = {}
     for name in ("vae", "unet", "clip"):
@@ -111,7 +111,7 @@ def publish_log(work: Path, out: Path) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(prog="python -m refdiff.demo.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.train", description=__doc__)
     parser.add_argument("--only", choices=["sd", "clip"], help="train one of the two")
     parser.add_argument("--out", type=Path, default=MODELS, help="folder of the models (default: the package's own)")
     parser.add_argument("--work", type=Path, default=Path(".work/demo"), help="corpora, checkpoints, logs")

@@ -1,4 +1,4 @@
-"""`python -m refdiff.demo.pointing`: how often the head word's attention points at the object that is meant.
+"""`python -m demo.pointing`: how often the head word's attention points at the object that is meant.
 
 On validation scenes, the heat of the sentence's noun is averaged inside and outside the visible pixels of each object
 of its scene (the generative score, with the true masks as proposals); the object with the greatest difference counts
@@ -13,11 +13,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from demo.refer_form import VALIDATION_SEEDS
+from demo.scenes import Scene, draw_scene
+from demo.sentences import KINDS, Sentence, describe
 from refdiff.command import run_command
 from refdiff.demo.models import DIFFUSION
-from refdiff.demo.refer_form import VALIDATION_SEEDS
-from refdiff.demo.scenes import Scene, draw_scene
-from refdiff.demo.sentences import KINDS, Sentence, describe
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.diffusion.settings import CaptureSettings, ExtractionSettings, Quantity, SingleSchedule
 from refdiff.geometry import square_frame
@@ -163,7 +163,7 @@ def format_tallies(tallies: dict[tuple[int, str], Tally], plan: PointingPlan) ->
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(prog="python -m refdiff.demo.pointing", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.pointing", description=__doc__)
     parser.add_argument("--model", type=Path, default=DIFFUSION, help="pipeline folder (default: the package's own)")
     parser.add_argument("--scenes", type=int, default=len(PointingPlan().scenes), help="number of scenes")
     parser.add_argument("--timesteps", type=int, nargs="+", default=list(PointingPlan().timesteps))

@@ -18,9 +18,9 @@ from open_clip.model import CLIP
 from safetensors.torch import save_file
 from torch.nn import functional as F
 
-from refdiff.demo.captions import object_phrase
-from refdiff.demo.checkpoint import Checkpoint
-from refdiff.demo.corpus import Crop, CropRecord
+from demo.captions import object_phrase
+from demo.checkpoint import Checkpoint
+from demo.corpus import Crop, CropRecord
 
 MEAN = (0.48145466, 0.4578275, 0.40821073)
 DEVIATION = (0.26862954, 0.26130258, 0.27577711)

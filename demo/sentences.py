@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from refdiff.demo.scenes import Scene, SceneObject
+from demo.scenes import Scene, SceneObject
 
 SIZE_WORDS = {"small": ("small", "little", "tiny"), "medium": ("medium",), "large": ("large", "big")}
 """What people say for each size."""

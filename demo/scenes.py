@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from refdiff.demo.shapes import SHAPES, coverage, surface
+from demo.shapes import SHAPES, coverage, surface
 
 COLOURS: dict[str, tuple[int, int, int]] = {
     "red": (205, 48, 48),
@@ -57,7 +57,7 @@ class SceneObject:
     """One object of a scene.
 
     Attributes:
-        shape: Shape noun, a key of `refdiff.demo.shapes.SHAPES`.
+        shape: Shape noun, a key of `demo.shapes.SHAPES`.
         colour: Colour word, a key of `COLOURS`.
         size: "small", "medium" or "large".
         box_xyxy: Tight box of the visible mask, right and bottom exclusive.

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from refdiff.demo.corpus import ObjectRecord
-from refdiff.demo.sentences import RELATION_PHRASES, SIZE_WORDS
+from demo.corpus import ObjectRecord
+from demo.sentences import RELATION_PHRASES, SIZE_WORDS
 
 _DIRECTION_WORDS = {
     "left": ("on the left", "at the left", "on the left side", "to the left"),
