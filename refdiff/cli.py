@@ -41,10 +41,9 @@ def segment_photo(arguments: argparse.Namespace) -> None:
     Raises:
         RefdiffError: Something is refused; see the subclasses.
     """
-    from refdiff.photo import read_photo
     from refdiff.report.output import write_picture
     from refdiff.report.overlay import draw_overlay, tile_overlays
-    from refdiff.segment import Segmenter
+    from refdiff.segment import Segmenter, as_photo
 
     if arguments.output is None:
         arguments.output = Path(f"{arguments.photo.stem}_overlay.png")
@@ -59,7 +58,7 @@ def segment_photo(arguments: argparse.Namespace) -> None:
         arguments.method or preset.method,
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
-    photo = read_photo(arguments.photo)
+    photo = as_photo(arguments.photo)
     found = segmenter.segment(photo, arguments.sentences)
     overlays = [draw_overlay(photo, each.mask, each.sentence, each.heat if arguments.heat else None) for each in found]
     write_picture(arguments.output, tile_overlays(overlays))

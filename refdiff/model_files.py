@@ -14,6 +14,8 @@ from refdiff.safetensors_header import read_header
 POSITIONS = "position_ids"
 """Old files hold these as numbers, and no model reads them."""
 _COUNTS = (POSITIONS, "num_batches_tracked")
+_PREFIX = "text_model."
+"""Weights of a text encoder may have it or not: transformers takes both, and of two silently one."""
 _FLOATS = ("F64", "F32", "F16", "BF16")
 
 
@@ -139,8 +141,14 @@ class ModelFolder:
                 raise ModelMissingError(f"{said}; expected {self.kind.noun} with safetensors weights; {self.advice}")
             raise ModelMissingError(f"{said}; {self._describe_odd(instead, is_else_whole)}")
         for part, files in found.items():
-            for file in files:
-                self._check_header(file, f"its {part} " if part else "")
+            where = f"its {part} " if part else ""
+            names = {key for file in files for key in self._check_header(file, where)}
+            twice = sorted(key for key in names if f"{_PREFIX}{key}" in names)
+            if twice:
+                raise ModelError(
+                    f"model {self.name}: {where}has {len(twice)} weights twice, with and without the prefix {_PREFIX} "
+                    f"({twice[0]} ...); expected each once, as they may differ; get a whole model, or choose another"
+                )
         return tuple(weights)
 
     def _list_weights(self, part: str) -> tuple[Path, ...]:
@@ -158,7 +166,8 @@ class ModelFolder:
             raise ModelError(f"model {self.name}: {index} has no weight_map of file names; {advice}")
         return tuple(folder / Path(file).name for file in sorted(set(shards.values())))
 
-    def _check_header(self, file: Path, part: str) -> None:
+    def _check_header(self, file: Path, part: str) -> Iterable[str]:
+        """The names of a file's weights, which are in floating point."""
         where = f"model {self.name}: "
         try:
             header = read_header(file)
@@ -171,6 +180,7 @@ class ModelFolder:
                 f"{where}{file} holds numbers of type {min(others)}; expected {', '.join(_FLOATS)} (no quantized "
                 "weights); choose other files of the model"
             )
+        return header
 
     def _list_odd(self, part: str) -> list[str]:
         """Weights files of other kinds."""

@@ -41,8 +41,9 @@ def in_form(pattern: str, words: str) -> AfterValidator:
 
 def did_you_mean(name: object, known: Iterable[object]) -> str:
     """`; did you mean 'x'?` where a known name is near, else nothing."""
-    near = get_close_matches(str(name), [str(each) for each in known], n=1)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    spelt = {str(each).lower(): str(each) for each in known}
+    near = get_close_matches(str(name).lower(), spelt, n=1)
+    return f"; did you mean {spelt[near[0]]!r}?" if near else ""
 
 
 def expected_names(name: object, known: Iterable[object]) -> str:

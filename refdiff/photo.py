@@ -10,6 +10,10 @@ photos and names them in dataset.json.
 """
 
 import io
+import os
+import re
+import unicodedata
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
@@ -51,15 +55,13 @@ class PhotoFrame:
     orientation: int
 
 
-def read_photo(path: Path) -> NDArray[np.uint8]:
-    """The photo as RGB uint8 `[H W 3]`, EXIF orientation applied.
-
-    Grey, palette, CMYK and 16-bit photos become RGB; 16-bit values are scaled to 8 bit; transparency is shown on white.
+def open_photo(path: Path) -> Image.Image:
+    """A photo decoded in full, in the file's own mode; `convert_image` makes RGB of it.
 
     Raises:
         ImageError: The file is missing, empty, truncated, larger than `MAX_PIXELS`, or no photo.
     """
-    return decode_photo(read_bytes(path, str(path)), str(path), MAX_PIXELS)[0]
+    return load_image(read_bytes(path, str(path)), str(path), MAX_PIXELS, PHOTO_FORMATS)
 
 
 def read_bytes(path: Path, where: str) -> bytes:
@@ -71,7 +73,7 @@ def read_bytes(path: Path, where: str) -> bytes:
     try:
         data = path.read_bytes()
     except FileNotFoundError as error:
-        raise ImageError(f"{where}: image is not there; expected a file; check the folder and the name") from error
+        raise ImageError(_describe_absence(path, where)) from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise ImageError(f"{where}: image cannot be read ({reason}); expected a readable file") from error
@@ -80,8 +82,31 @@ def read_bytes(path: Path, where: str) -> bytes:
     return data
 
 
+def _describe_absence(path: Path, where: str) -> str:
+    """Why a file is not there, as far as its name tells, and what to do."""
+    address = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))
+    if address:
+        shown = f"{address[1]}://{str(path)[address.end() :]}"
+        return f"{shown}: is an address; expected a file, as nothing is fetched; fetch it, and give the file's name"
+    if path.is_symlink():
+        return f"{where}: image is a link to {path.readlink()}, which is not there; expected a file; fetch that one"
+    near = next((each for each in _spellings(path) if os.path.exists(each)), None)  # noqa: PTH110 too long a name is none
+    advice = "check the folder and the name" if near is None else f"{near} is there, correct the name"
+    return f"{where}: image is not there; expected a file; {advice}"
+
+
+def _spellings(path: Path) -> Iterator[Path]:
+    """The path as systems may have it for which capitals, or the composition of accents, do not count."""
+    for ending in (path.suffix, path.suffix.lower(), path.suffix.upper(), ".jpg", ".jpeg", ".png"):
+        name = f"{path.stem}{ending}"
+        for spelt in (name, name.lower(), name.upper()):
+            yield from (path.with_name(unicodedata.normalize(form, spelt)) for form in ("NFC", "NFD"))
+
+
 def decode_photo(data: bytes, where: str, max_pixels: int) -> tuple[NDArray[np.uint8], PhotoFrame]:
     """Decode a whole photo from the bytes of its file.
+
+    Grey, palette, CMYK and 16-bit photos become RGB; 16-bit values are scaled to 8 bit; transparency is shown on white.
 
     Args:
         data: The file's content.

@@ -1,5 +1,6 @@
 """One photo, any number of sentences, any method row: in memory, by the functions that the stages use."""
 
+import logging
 import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from refdiff.heat.readout import head_rule, token_positions
 from refdiff.masks.rle import decode_mask
 from refdiff.params import Section, read_params
 from refdiff.paths import expand
-from refdiff.photo import convert_image, read_photo
+from refdiff.photo import convert_image, open_photo
 from refdiff.presets.table import PRESETS
 from refdiff.proposals.candidates import Proposals
 from refdiff.proposals.settings import SamSettings, ThresholdSettings
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
     from refdiff.text.parser import Parser
 
 DEFAULT_METHOD = "ref-diff-plus"
+_log = logging.getLogger(__name__)
 PHOTO_ID = "photo"
 """Seeds the noise of a photo that has no id of its own."""
 
@@ -148,7 +150,7 @@ class Segmenter:
             TextError: A sentence is blank, or is no string.
             ModelError: A model is not on this machine, or cannot be loaded.
         """
-        rgb, words = _as_photo(photo), _as_sentences(sentences)
+        rgb, words = as_photo(photo), _as_sentences(sentences)
         with self._turn:
             return self._segment(self._get_recipe(self.method if method is None else method), rgb, words, photo_id)
 
@@ -271,17 +273,32 @@ def _load_params(params: os.PathLike[str] | str | dict[str, Any] | None) -> dict
     return locate_models(read_params(path), path.resolve().parent)
 
 
-def _as_photo(photo: PhotoLike) -> NDArray[np.uint8]:
+def as_photo(photo: PhotoLike) -> NDArray[np.uint8]:
+    """The photo as RGB uint8 `[H W 3]`; what is passed over in its file (a colour profile, frames) is a warning.
+
+    Raises:
+        ImageError: It is none, or cannot be read.
+    """
     if isinstance(photo, os.PathLike | str):
-        return read_photo(expand(Path(photo)))
-    if isinstance(photo, Image.Image):
-        photo = convert_image(photo, "photo")[0]
+        path = expand(Path(photo))
+        photo = _remarked(open_photo(path), str(path))
+    elif isinstance(photo, Image.Image):
+        photo = _remarked(photo, "photo")
     expected = "a file's path, a Pillow image or RGB uint8 [height width 3]"
     if not isinstance(photo, np.ndarray):
         raise ImageError(f"photo: expected {expected}, got {type(photo).__name__}; decode or convert it first")
     if photo.ndim != 3 or photo.shape[2] != 3 or photo.dtype != np.uint8 or photo.size == 0:
         raise ImageError(f"photo: expected {expected}, got {photo.dtype} {list(photo.shape)}; convert it first")
     return photo
+
+
+def _remarked(image: Image.Image, name: str) -> NDArray[np.uint8]:
+    from refdiff.dataset.photo_remarks import remark_on_image
+
+    rgb = convert_image(image, name)[0]
+    for _, text in remark_on_image(image):
+        _log.warning("%s: %s", name, text)
+    return rgb
 
 
 def _as_sentences(sentences: str | Iterable[str]) -> list[str]:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 
 from refdiff.errors import ImageError
-from refdiff.photo import MAX_PIXELS, decode_photo, orient, read_photo
+from refdiff.photo import MAX_PIXELS, convert_image, decode_photo, open_photo, orient
 from tests.fuzzing import count_examples
 
 ORIENTATION = 0x0112
@@ -45,7 +45,7 @@ def test_rgb_is_read_as_it_is(tmp_path: Path) -> None:
     pixels = random_rgb(5, 7)
     file = tmp_path / "photo.png"
     Image.fromarray(pixels).save(file)
-    photo = read_photo(file)
+    photo, _ = convert_image(open_photo(file), "x")
     assert photo.dtype == np.uint8
     assert photo.flags.c_contiguous
     assert np.array_equal(photo, pixels)
@@ -148,15 +148,36 @@ def test_of_an_animation_the_first_frame_is_read() -> None:
 
 def test_a_missing_photo_is_named(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match=r"gone\.png: image is not there; expected a file"):
-        read_photo(tmp_path / "gone.png")
+        open_photo(tmp_path / "gone.png")
     with pytest.raises(ImageError, match="image cannot be read"):
-        read_photo(tmp_path)
+        open_photo(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ("Photo.JPG", r"photo\.jpg is there, correct the name"),
+        ("photo.jpeg", r"photo\.jpg is there, correct the name"),
+        ("Cafe\u0301.png", r"caf\u00e9\.png is there, correct the name"),
+        ("gone.jpg", r"gone\.jpg: image is a link to nowhere, which is not there"),
+        ("https://x.org/a.png", r"^https://x\.org/a\.png: is an address; expected a file, as nothing is fetched"),
+    ],
+)
+def test_a_name_that_is_nearly_right_gets_advice(
+    asked: str, message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("photo.jpg", "caf\u00e9.png"):
+        Path(name).touch()
+    Path("gone.jpg").symlink_to("nowhere")
+    with pytest.raises(ImageError, match=message):
+        open_photo(Path(asked))
 
 
 def test_an_empty_photo_is_named(tmp_path: Path) -> None:
     (tmp_path / "empty.png").touch()
     with pytest.raises(ImageError, match=r"empty\.png: image is an empty file; expected a photo, got 0 bytes"):
-        read_photo(tmp_path / "empty.png")
+        open_photo(tmp_path / "empty.png")
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", "BMP"])
@@ -164,7 +185,7 @@ def test_a_truncated_photo_is_named(kind: str, tmp_path: Path) -> None:
     data = encode(Image.fromarray(random_rgb(40, 40)), kind)
     (tmp_path / "part").write_bytes(data[: len(data) // 2])
     with pytest.raises(ImageError, match=r"part: image is truncated or broken|part: not an image"):
-        read_photo(tmp_path / "part")
+        open_photo(tmp_path / "part")
 
 
 @pytest.mark.parametrize("content", [b"hello", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", b"<svg/>"])

@@ -10,7 +10,7 @@ from PIL import Image
 
 from refdiff.errors import ImageError, ModelError, ParameterError, TextError
 from refdiff.params import read_params
-from refdiff.segment import DEFAULT_METHOD, Segmenter, locate_models
+from refdiff.segment import DEFAULT_METHOD, Segmenter, as_photo, locate_models
 from tests.demo_scene import scene_photo, scene_sentences
 
 ROOT = Path(__file__).parents[1]
@@ -92,6 +92,13 @@ def test_a_pillow_image_is_read_as_its_file_is(segmenter: Segmenter, tmp_path: P
     for one, other in zip(of_image, of_file, strict=True):
         assert np.array_equal(one.mask, other.mask)
         assert one.scores == other.scores
+
+
+def test_what_is_passed_over_in_a_photo_is_a_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "moving.gif"
+    Image.new("RGB", (8, 8)).save(path, save_all=True, append_images=[Image.new("RGB", (8, 8), "red")])
+    as_photo(path)
+    assert caplog.messages == [f"{path}: photo has 2 frames or pages; the first is taken"]
 
 
 def test_a_string_is_one_sentence(segmenter: Segmenter) -> None:

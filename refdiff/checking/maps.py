@@ -20,6 +20,8 @@ def find_map_conflicts(project: Project, pipeline: PipelineFacts) -> Iterator[st
         try:
             sides = pipeline.map_sides(capture.canvas_px)
             plan_runs(capture.schedule, pipeline.train_timesteps)
+            own = {layer.replace("attn2", "attn1"): side for layer, side in sides.items()}
+            pick_layers(capture.self_layers, own, "self_layers", "the model")
             kept = pick_layers(
                 capture.cross_layers, sides, "cross_layers", f"the model at canvas_px {capture.canvas_px}"
             )

@@ -38,9 +38,11 @@ def start_stage(
         parser.add_argument(table[:-1], help=f"a row of `{table}` in params.yaml")
     if engine:
         add_engine_arguments(parser)
-    arguments = parser.parse_args()
+    arguments, surplus = parser.parse_known_args()
     params = read_params()
     project = check_project(params)
+    if surplus:  # only now: a row's name with a space in it is refused above, by name
+        parser.error(f"unrecognized arguments: {' '.join(surplus)}")
     for table in tables:
         find(params, f"{table}.{getattr(arguments, table[:-1])}")
     if stage in (*READING, *COMPUTING):

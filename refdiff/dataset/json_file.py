@@ -33,6 +33,11 @@ def parse_json(data: bytes, where: str) -> Any:
         )
     except (ValueError, RecursionError) as error:
         refuse_other_kinds(data, where)
+        if isinstance(error, UnicodeDecodeError):
+            raise DatasetError(
+                f"{where}: is not text in UTF-8 (byte 0x{error.object[error.start]:02x} at {error.start}); expected "
+                "JSON in UTF-8; save it as UTF-8, not in an older encoding of Windows or Europe"
+            ) from error
         reason = str(error) or type(error).__name__
         raise DatasetError(
             f"{where}: is not JSON ({reason}); expected whole JSON in UTF-8; fetch or write it again"

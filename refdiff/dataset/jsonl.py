@@ -15,7 +15,7 @@ Keys of a line:
 
 import json
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from refdiff.dataset.faults import FaultLog
@@ -33,7 +33,10 @@ _FORM = 'lines such as {"image": "a.jpg", "sentence": "the dog on the left"}'
 # What other datasets call a key, for advice.
 _KNOWN_AS = {
     "image": ("file_name", "filename", "image_path", "img", "path", "photo"),
-    "sentence": ("caption", "expression", "phrase", "prompt", "query", "raw", "referring_expression", "sent", "text"),
+    "sentence": (
+        *("caption", "captions", "expression", "expressions", "phrase", "prompt", "query", "raw"),
+        *("referring_expression", "sent", "sentences", "text"),
+    ),
     "mask": ("mask_path", "masks", "polygon", "polygons", "rle", "segmentation"),
 }
 
@@ -129,7 +132,8 @@ class _Reader:
             sentence_id = read_id(record, "id", where) if "id" in record else str(number)
             ref_id = read_id(record, "ref_id", where) if "ref_id" in record else sentence_id
             name = read_text(record, "image", where)
-            image_id = read_id(record, "image_id", where) if "image_id" in record else name
+            # One photo has one id, with or without ./ before its name.
+            image_id = read_id(record, "image_id", where) if "image_id" in record else str(PurePosixPath(name))
             sentence = read_field(record, "sentence", where)
             photo = join_inside(expand(self.row.images), name, self.settings.links_outside, where)
             masks = self._read_truth(record, where)

@@ -36,7 +36,8 @@ def join_inside(folder: Path, name: str, links: LinkRule, where: str) -> Path:
     windows = PureWindowsPath(name)
     if not parts or ".." in parts or ".." in windows.parts or windows.drive or windows.root or "\0" in name:
         raise PathOutsideError(
-            f"{where}: file name {show(name)} leaves the folder; expected a relative path inside {folder}; correct it"
+            f"{where}: file name {show(name)} is empty, absolute or leaves the folder; expected a relative path inside "
+            f"{folder}; correct it"
         )
     path = folder.joinpath(*parts)
     if "\\" in name and not os.path.lexists(path):

@@ -19,7 +19,11 @@ def remark_on_photo(data: bytes) -> list[tuple[RemarkKind, str]]:
     Args:
         data: The bytes of a file that decodes.
     """
-    image = Image.open(io.BytesIO(data))
+    return remark_on_image(Image.open(io.BytesIO(data)))
+
+
+def remark_on_image(image: Image.Image) -> list[tuple[RemarkKind, str]]:
+    """As `remark_on_photo`, of an image that Pillow opened."""
     remarks: list[tuple[RemarkKind, str]] = []
     profile = _foreign_profile(image)
     if profile:

@@ -57,7 +57,9 @@ def draw_polygons(
         corners = _check_corners(part, height, width)
         if _beyond(corners, height, width) > _TOLERANCE_PX:
             remark(
-                "beyond_photo", f"{_describe_reach(corners)}, beyond the photo of {width} x {height} (width x height)"
+                "beyond_photo",
+                f"{_describe_reach(corners)}, beyond the photo of {width} x {height} (width x height), whose edge cuts "
+                "it off",
             )
         polygons: Any = [part]  # pycocotools' types name no list of polygons
         code = coco.frPyObjects(polygons, height, width)[0]

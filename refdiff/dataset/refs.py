@@ -92,6 +92,8 @@ class _SplitReader:
         Raises:
             DatasetError: There are none.
         """
+        if not content:
+            raise DatasetError(f"{self.path}: holds no refs; expected a list of them; fetch or write the file again")
         found: Counter[str] = Counter()
         for position, value in enumerate(content):
             where = f"{self.path}: ref record {position}"

@@ -17,6 +17,8 @@ from refdiff.evaluation.remarks import remark_split
 from refdiff.layout import SplitLayout
 
 SHOWN_PRECISIONS = (0.5, 0.6, 0.7, 0.8, 0.9)
+_LEAST_WIDTH = 76
+"""Characters that all figures need beside a method's name; a narrower terminal folds lines itself."""
 Results = Mapping[str, Mapping[str, Mapping[str, Any]]]
 
 
@@ -44,10 +46,14 @@ def print_table(results: Results, benchmarks: Mapping[str, str | None], console:
         console: Where to; standard output when None.
     """
     out = console if console is not None else Console()
-    for split, methods in results.items():
-        out.print(make_table(split, methods))
-        for remark in [*_no_target_figures(methods), *remark_split(methods, benchmarks.get(split))]:
-            out.print(Padding(Text(remark), (0, 0, 0, 1)))
+    out.width = max(out.width, _LEAST_WIDTH)
+    # Caught and printed: rich itself ends a program whose reader is gone with exit code 1.
+    with out.capture() as text:
+        for split, methods in results.items():
+            out.print(make_table(split, methods))
+            for remark in [*_no_target_figures(methods), *remark_split(methods, benchmarks.get(split))]:
+                out.print(Padding(Text(remark), (0, 0, 0, 1)))
+    print(text.get(), end="", file=out.file)
 
 
 def make_table(split: str, methods: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -103,7 +103,8 @@ def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) ->
                 image_id, mask = _read_mask(value, f"mask {number}" if file == path else f"{file.name}: mask {number}")
                 if image_id not in known:
                     raise DatasetError(
-                        f"{mask.where}: unknown photo; expected one of the {len(known)} of split {split!r}; remove it"
+                        f"{mask.where}: unknown photo; expected one of the {len(known)} of split {split!r}, such as "
+                        f"{show(min(known, default=''))}; correct the id or remove it"
                     )
             except DatasetError as error:
                 faults.append(str(error))

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from math import prod
 
+import numpy as np
+
 from refdiff.errors import ShardCorruptError, StoreMismatchError, UnreadableError
 from refdiff.store.arrays import ArrayMetadata, decode_file, parse_array
 from refdiff.store.byte_source import MAX_FILE_BYTES
@@ -52,7 +54,7 @@ class Fault:
 
 
 def verify_store(store: OpenedStore, report: Report = lambda _done, _total: None) -> list[Fault]:
-    """Read every file of a store: digests are compared, chunks decoded.
+    """Read every file of a store: digests are compared, chunks decoded, values looked at.
 
     Args:
         store: Which.
@@ -153,10 +155,10 @@ def _check_chunks(store: OpenedStore, arrays: _Arrays, name: str, content: bytes
     if region is None:
         return "lies outside its array"
     try:
-        decode_file(metadata, name.removeprefix(f"{array}/"), region, content, name)
+        values = decode_file(metadata, name.removeprefix(f"{array}/"), region, content, name)
     except ShardCorruptError as error:
         return str(error).removeprefix(f"{name}: ")
-    return None
+    return None if np.isfinite(values).all() else "holds NaN or infinity, which no stage writes"
 
 
 def _find_unrecorded(store: OpenedStore, arrays: _Arrays, recorded: set[str]) -> Iterator[Fault]:

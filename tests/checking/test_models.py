@@ -55,6 +55,10 @@ def test_the_demo_is_right(stage: str) -> None:
             "captures.released.cross_layers: the model at canvas_px 64 has no layer 'attn9'; expected some of: down_",
         ),
         (
+            {"captures.paper.self_layers": ["mid_block.attn"]},
+            "captures.paper.self_layers: the model has no layer 'mid_block.attn'; expected some of: down_blocks.",
+        ),
+        (
             {"captures.paper.canvas_px": 66},
             "captures.paper.canvas_px: 66 is not a multiple of 4, the reduction of the model's VAE; use 64 or 68",
         ),

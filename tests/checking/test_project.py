@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from refdiff.checking.project import check_project, list_problems
+from refdiff.checking.start import start_stage
 from refdiff.errors import ParameterError, ParametersError
 from tests.checking.small_change import ROOT, changed, shipped
 
@@ -191,6 +192,16 @@ def test_every_stage_refuses_what_a_late_one_would(
     with pytest.raises(ParameterError, match=r"^methods\.ds\.select\.rule: expected one of argmax, fixed, otsu, area"):
         main()
     assert capsys.readouterr() == ("", "")
+
+
+def test_a_row_name_with_a_space_is_refused_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC gives such a name as two words."""
+    rows = {"refcoco val": changed({})["splits"]["demo_val"]}
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(changed({"splits": rows})), encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["prepare_dataset", "refcoco", "val"])
+    with pytest.raises(ParameterError, match=r"^splits: row name 'refcoco val' would be read otherwise"):
+        start_stage("prepare_dataset", None, ("splits",))
 
 
 def test_the_check_imports_no_model_library() -> None:

@@ -130,6 +130,8 @@ def test_polygons_of_the_stored_frame_are_not_taken_for_those_of_the_shown(folde
         (LINE | {"masks": []}, "line 1: unknown key 'masks'; expected image, sentence, mask.*; call it 'mask'"),
         ({"image": "photo_1.png", "caption": "x"}, "unknown key 'caption'; .*; call it 'sentence'"),
         ({"file_name": "photo_1.png", "sentence": "x"}, "unknown key 'file_name'; .*; call it 'image'"),
+        ({"image": "photo_1.png", "sentences": ["x"]}, "unknown key 'sentences'; .*; call it 'sentence'"),
+        (LINE | {"mask": ""}, "file name '' is empty, absolute or leaves the folder"),
         (LINE | {"bbox": [1, 2, 3, 4]}, "unknown key 'bbox'; .*; remove it"),
         (LINE | {"mask": [1, 2, 3, 4]}, "polygon is 1; expected a list of polygons, .*, not a polygon or box alone"),
         (LINE | {"mask": [box_polygon(0.1, 0.2, 0.5, 0.9)]}, "line 1: segmentation has no number beyond 1"),
@@ -145,8 +147,8 @@ def test_polygons_of_the_stored_frame_are_not_taken_for_those_of_the_shown(folde
             "line 1: run-length code: photo is 12 x 16 .*expected 5 x 5",
         ),
         (LINE | {"mask": "gone.png"}, r"line 1: .*gone\.png: image is not there"),
-        (LINE | {"mask": "../x.png"}, "line 1: file name '../x.png' leaves the folder"),
-        (LINE | {"image": "/etc/passwd"}, "line 1: file name '/etc/passwd' leaves the folder"),
+        (LINE | {"mask": "../x.png"}, "line 1: file name '../x.png' is empty, absolute or leaves the folder"),
+        (LINE | {"image": "/etc/passwd"}, "line 1: file name '/etc/passwd' is empty, absolute or leaves"),
         (LINE | {"image": "gone.png"}, r"gone\.png \(image gone\.png\): image is not there"),
         (LINE | {"image": "a\n.png"}, r"a\\n\.png \(image a\\n\.png\): image is not there"),
         (LINE | {"image": "n" * 500}, "image cannot be read"),
@@ -162,6 +164,19 @@ def test_a_faulty_line_is_named(line: dict[str, Any] | str, message: str, folder
         prepare(folder, line)
     assert len(caught.value.entries) == 1
     assert "\n" not in caught.value.entries[0]
+
+
+def test_a_line_in_an_older_encoding_is_named(folder: MiniFolder) -> None:
+    (folder.root / "val.jsonl").write_bytes(b'{"image": "photo_1.png", "sentence": "caf\xe9"}\n')
+    with pytest.raises(
+        DatasetFaultsError, match=r"line 1: is not text in UTF-8 \(byte 0xe9 at 41\); .*save it as UTF-8"
+    ):
+        folder.prepare({"format": "jsonl", "split_by": None})
+
+
+def test_a_photo_has_one_id_however_its_name_is_spelt(folder: MiniFolder) -> None:
+    dataset = prepare(folder, LINE, LINE | {"image": "./photo_1.png"})
+    assert dataset.images.image_id == ["photo_1.png"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from refdiff.diffusion.extraction import Extracted, extract_split
 from refdiff.diffusion.extractor import AttentionExtractor
 from refdiff.errors import ParameterError, ShardsFailedError, StoreError, StoreMismatchError
 from refdiff.layout import SplitLayout
-from refdiff.photo import read_photo
+from refdiff.photo import convert_image, open_photo
 from refdiff.store.attention_writer import AttentionWriter
 from refdiff.store.fingerprint import digest_file
 from refdiff.text.parsed import HeadWord, ParsedText
@@ -120,7 +120,7 @@ def test_the_store_holds_what_the_extractor_gives(layout: SplitLayout, extractor
     assert store.tokens.tolist() == TOKENS
     for image in (0, 1):
         mine = [index for index in range(5) if IMAGE_OF[index] == image]
-        photo = read_photo(layout.root / f"{image}.png")
+        photo, _ = convert_image(open_photo(layout.root / f"{image}.png"), image)
         asked = [SENTENCES[index] for index in mine]
         maps = extractor.capture_image(photo, "ab"[image], asked, capture, with_self=True)
         for index, expected in zip(mine, maps.cross, strict=True):

@@ -96,8 +96,11 @@ def test_an_inspection_imports_no_model_library():
 def test_map_sides_are_those_of_the_architecture(unet: dict[str, Any], latent_px: int):
     slim = {**unet, "block_out_channels": [32] * len(unet["block_out_channels"]), "attention_head_dim": 8}
     slim["norm_num_groups"] = 16
-    traced = {layer.name: layer.side for layer in trace_layers(slim, latent_px) if layer.kind == "cross"}
+    layers = trace_layers(slim, latent_px)
+    traced = {layer.name: layer.side for layer in layers if layer.kind == "cross"}
     assert list(cross_map_sides(slim, latent_px).items()) == list(traced.items())
+    # What self_layers may name is told from these names.
+    assert [name.replace("attn2", "attn1") for name in traced] == [one.name for one in layers if one.kind == "self"]
 
 
 def test_a_canvas_far_from_the_models_own_gets_a_word():

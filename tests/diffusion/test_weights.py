@@ -50,6 +50,11 @@ def add(**more: np.ndarray) -> Edit:
     return lambda weights: {**weights, **more}
 
 
+def twice(weights: Weights) -> Weights:
+    plain = {key.removeprefix("text_model."): value for key, value in weights.items()}
+    return {**plain, **{f"text_model.{key}": value + 1 for key, value in plain.items()}}
+
+
 @pytest.mark.parametrize(
     ("file", "edit", "message"),
     [
@@ -66,6 +71,7 @@ def add(**more: np.ndarray) -> Edit:
         ),
         (VAE, drop("quant_conv.bias"), r"its vae: \d weights are not in its file.* \(.*quant_conv\.bias"),
         (VAE, add(more=np.zeros(2, np.float32)), r"its vae: 1 weights of its file have no place"),
+        (TEXT, twice, r"its text_encoder has \d+ weights twice, with and without the prefix text_model\."),
         (TEXT, add(more=np.zeros(2, np.int8)), "holds numbers of type I8; expected F64, F32, F16, BF16"),
         (
             UNET,

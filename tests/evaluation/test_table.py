@@ -48,6 +48,22 @@ def test_no_figure_is_cut_in_a_terminal_of_80_characters() -> None:
     assert max(map(len, text.splitlines())) <= 80
 
 
+def test_no_figure_is_cut_in_a_narrow_terminal() -> None:
+    assert "12.35" in _print({"demo_val": {"gs": METRICS}}, 20)
+
+
+def test_a_reader_that_is_gone_is_no_end_of_richs_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            if text:
+                raise BrokenPipeError
+            return 0
+
+    monkeypatch.setattr("sys.stdout", Gone())
+    with pytest.raises(BrokenPipeError):
+        print_table({"demo_val": {"gs": {**DETAILS, **METRICS}}}, {})
+
+
 @pytest.mark.parametrize(
     ("changes", "benchmark", "remark"),
     [

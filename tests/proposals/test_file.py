@@ -96,7 +96,10 @@ def test_an_empty_list_has_no_proposals(tmp_path: Path) -> None:
         ("{", "masks.json: is not JSON"),
         ({"images": []}, "masks.json: expected a list of .* got a mapping of 1"),
         (3, "expected a list of .* got 3"),
-        ([{"image_id": 99, "segmentation": []}], r"mask 0 \(image 99\): unknown photo; expected one of the 2 of split"),
+        (
+            [{"image_id": 99, "segmentation": []}],
+            r"mask 0 \(image 99\): unknown photo; expected one of the 2 of split .*, such as '7'; correct",
+        ),
         ([{"segmentation": []}], r"mask 0: has no 'image_id'; .* dataset; add it to each mask, or [^;]*$"),
         ([{"score": 1}], r"mask 0: has no 'image_id'; expected it among its fields, got score; correct the record$"),
         ([{"image_id": 7}], r"mask 0 \(image 7\): has no 'segmentation'"),

@@ -5,9 +5,10 @@ import os
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from refdiff.clip.store_writer import DIMENSIONS
+from refdiff.clip.store_writer import DIMENSIONS, write_rows
 from refdiff.errors import ArtifactMissingError, StoreError, StoreMismatchError
 from refdiff.store.console import EXIT_DAMAGED, print_summary, print_verification, repair_and_print
 from refdiff.store.describe import summarise_store
@@ -15,6 +16,7 @@ from refdiff.store.fingerprint import digest_file
 from refdiff.store.opened import open_store
 from refdiff.store.verify import Kind, verify_store
 from tests.store.dimensions import read_dimensions
+from tests.store.toy_embeddings import DIM
 from tests.store.toy_project import SHARD, flip_byte
 
 
@@ -88,6 +90,20 @@ def test_a_digest_is_no_cure_for_a_broken_chunk(published: Path):
     faults = verify_store(open_store(str(published)))
     assert [fault.name for fault in faults] == [SHARD]
     assert "a chunk is damaged" in faults[0].reason
+
+
+def test_values_that_are_no_numbers_are_named(embeddings: Path):
+    """Stores are never written with NaN: one that holds it was made otherwise, whatever its digests say."""
+    write_rows(embeddings / "local", 0, np.float32([[1] * DIM, [np.nan] * DIM, *[[2] * DIM] * 2]))
+    root = embeddings / "zarr.json"
+    metadata = json.loads(root.read_text())
+    file = embeddings / "local/c/0/0"
+    record = {"bytes": file.stat().st_size, "sha256": digest_file(file)}
+    metadata["attributes"]["files"]["local/c/0/0"] = record
+    root.write_text(json.dumps(metadata))
+    (fault,) = verify_store(open_store(str(embeddings)))
+    assert (fault.kind, fault.name) == (Kind.DAMAGED, "local/c/0/0")
+    assert fault.reason == "holds NaN or infinity, which no stage writes"
 
 
 def test_shards_that_nobody_recorded_are_missed(published: Path):
