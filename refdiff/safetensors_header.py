@@ -27,6 +27,7 @@ def read_header(path: Path) -> dict[str, tuple[str, tuple[int, ...]]]:
                 slices = {name: tensors.get_slice(name) for name in tensors.keys()}  # noqa: SIM118 it is no mapping
                 return {name: (part.get_dtype(), tuple(part.get_shape())) for name, part in slices.items()}
         except SafetensorError as error:
-            got = "; ".join(recognise(start) or [f"{path.stat().st_size} bytes that do not fit a header ({error})"])
+            kind, advice = recognise(start) or (f"{path.stat().st_size} bytes that do not fit a header ({error})", None)
+            got = f"{kind}; {advice}" if advice else kind
             got = next((what for magic, what in _PICKLES.items() if start.startswith(magic)), got)
             raise ModelError(f"{path}: is no whole safetensors file; expected weights, got {got}") from error

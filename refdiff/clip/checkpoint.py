@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from refdiff.clip.open_clip_tables import find_tag, list_tags, read_model
+from refdiff.clip.open_clip_tables import find_tag, list_models, list_tags, read_model
 from refdiff.clip.plain_vit import ModelConfig, parse_config
 from refdiff.errors import ModelError, ModelMissingError, translate_read_errors
 from refdiff.model_identity import ModelIdentity, fetch_command, find_model, identify_model
+from refdiff.parameter_words import did_you_mean, expected_names
 from refdiff.paths import LOCAL_CLIP, expand
 from refdiff.store.fingerprint import digest_file
 
@@ -168,14 +169,17 @@ def _hub_of(name: str, pretrained: str | None) -> tuple[str, tuple[str, ...]] | 
         return name.removeprefix(HUB), HUB_WEIGHTS
     where, known = describe_checkpoint(name, pretrained), name.replace("/", "-")
     config = _read_built_in(name, where)
-    tags = ", ".join(list_tags(known)) or "none"
+    tags = list_tags(known)
     if pretrained is None:
-        raise ModelError(f"{name}: no weights named; expected a weights file or one of its tags: {tags}; name one")
+        raise ModelError(
+            f"{name}: no weights named; expected a weights file or one of its tags: {', '.join(tags) or 'none'}; "
+            "name one"
+        )
     if expand(pretrained).is_file():
         return None
     tag = find_tag(known, pretrained)
     if not tag:
-        raise ModelError(f"{where}: no such file and no such tag; expected one of: {tags}; correct it")
+        raise ModelError(f"{where}: no such file and no such tag; {expected_names(pretrained, tags)}; correct it")
     wanted, there = bool(tag.get("quick_gelu", False)), bool(config.get("quick_gelu", False))
     if wanted != there:
         plain = known.removesuffix("-quickgelu")
@@ -192,11 +196,13 @@ def _hub_of(name: str, pretrained: str | None) -> tuple[str, tuple[str, ...]] | 
 
 
 def _read_built_in(name: str, where: str) -> Mapping[str, Any]:
-    config = read_model(name.replace("/", "-"))
+    known = name.replace("/", "-")
+    config = read_model(known)
     if config is None:
         raise ModelError(
             f"{where}: open_clip has no such model; expected one of its names (`python -c 'import open_clip; "
-            f"print(open_clip.list_models())'`), {HUB}owner/name or {LOCAL_CLIP}folder; correct the name"
+            f"print(open_clip.list_models())'`), {HUB}owner/name or {LOCAL_CLIP}folder"
+            f"{did_you_mean(known, list_models())}; correct the name"
         )
     return config
 

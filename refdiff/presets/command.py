@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from refdiff.errors import ParameterError
-from refdiff.params import PARAMS_FILE
+from refdiff.params import PARAMS_FILE, read_params
 from refdiff.presets.datasets import DATASETS, split_rows
 from refdiff.presets.table import PRESETS, Preset, describe_presets, one_of
 from refdiff.whole_file import write_whole
@@ -46,7 +46,8 @@ def _init(arguments: argparse.Namespace) -> None:
     if not arguments.force:
         _refuse_changed(PARAMS_FILE)
     write_whole(PARAMS_FILE, text.encode("utf-8"))
-    print(f"{PARAMS_FILE}: preset {preset.name} ({preset.summary})")
+    splits = ", ".join(read_params(PARAMS_FILE)["splits"])
+    print(f"{PARAMS_FILE}: preset {preset.name} ({preset.summary}); splits {splits}")
     print("`refdiff doctor` says what is there and what is missing; `dvc repro` runs it")
     if not Path("dvc.yaml").is_file():
         print("this folder has no dvc.yaml: the pipeline runs in a clone of refdiff's repository")

@@ -69,6 +69,11 @@ def split_rows(name: str, folder: str | None, images: str | None, splits: Sequen
     images = str(expand_local(images)) if images is not None else dataset.images or folder
     if not dataset.benchmarks:
         own = {_name_row(folder, split): split for split in splits or ["val"]}
+        if lost := {*(splits or ())} - {*own.values()}:
+            raise ParameterError(
+                f"--splits: {', '.join(sorted(lost))} would have the name of another row in params.yaml; "
+                "rename its file, with letters, digits and _"
+            )
         return {key: _row(dataset, folder, images, None, split, None) for key, split in own.items()}
     known = {each.split: each for each in dataset.benchmarks}
     for split in splits or ():

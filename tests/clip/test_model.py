@@ -168,7 +168,7 @@ def test_weights_that_are_not_on_the_hub_are_refused(monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("name", "pretrained", "message"),
     [
-        ("ViT-Z-99", "openai", "open_clip has no such model"),
+        ("ViT-B-16-quickglu", "openai", r"open_clip has no such model; .*; did you mean 'ViT-B-16-quickgelu'\?"),
         ("ViT-B-16-quickgelu", "nonsense", "no such file and no such tag; expected one of: .*openai"),
         ("ViT-B-16", None, "no weights named; expected a weights file or one of its tags"),
         ("hf-hub:someone/small", "openai", "hf-hub models carry their own weights; set pretrained to null"),

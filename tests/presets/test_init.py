@@ -82,6 +82,7 @@ def test_init_writes_a_preset_with_the_splits_of_a_dataset(
     name: str, dataset: str, folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert _init(monkeypatch, "--preset", name, "--dataset", dataset) == 0, capsys.readouterr().err
+    assert f"splits {', '.join(read_params(Path('params.yaml'))['splits'])}\n" in capsys.readouterr().out
     file = folder / "params.yaml"
     text, params = file.read_text(encoding="utf-8"), read_params(file)
     rows = {key: parse_section(SplitRow, row, key) for key, row in params["splits"].items()}
@@ -123,6 +124,10 @@ def test_init_replaces_only_what_nobody_changed(
     [
         (("--preset", "paper"), "no dataset; expected --dataset"),
         (("--preset", "demo", "--splits", "val"), "belong to a dataset"),
+        (
+            ("--preset", "light", "--dataset", "jsonl", "--splits", "a b", "a-b"),
+            "a b would have the name of another row",
+        ),
         (("--preset", "papr"), "no 'papr'; expected one of: demo, paper, released, light; did you mean 'paper'?"),
         (("--preset", "paper", "--dataset", "refcocco"), "did you mean 'refcoco'?"),
         (("--preset", "paper", "--dataset", "refcocog", "--splits", "testA"), "has no split 'testA'; expected one of"),

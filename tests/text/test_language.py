@@ -18,7 +18,9 @@ def test_the_twin_from_pypi_stands_in_and_is_recorded() -> None:
 
 
 def test_an_absent_package_is_refused_with_the_command_that_installs_it() -> None:
-    with pytest.raises(ModelError, match=r"'en_core_web_xx' is not installed; .* `pip install en-core-web-xx`"):
+    with pytest.raises(
+        ModelError, match=r"'en_core_web_xx' is not installed; .* `python -m spacy download en_core_web_xx`"
+    ):
         load_language("en_core_web_xx")
 
 
