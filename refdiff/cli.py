@@ -12,7 +12,7 @@ from refdiff import __version__
 from refdiff.command import run_command
 from refdiff.doctor.command import add_doctor
 from refdiff.errors import TextError
-from refdiff.paths import expand
+from refdiff.paths import expand_local
 from refdiff.presets.command import add_init
 from refdiff.presets.table import PRESETS, describe_presets, one_of
 from refdiff.store.commands import add_store_commands
@@ -31,7 +31,7 @@ def _run() -> None:
     arguments = _make_parser().parse_args()
     for name, value in vars(arguments).items():
         if isinstance(value, Path):
-            setattr(arguments, name, expand(value))
+            setattr(arguments, name, expand_local(value))
     arguments.run(arguments)
 
 

@@ -4,6 +4,7 @@ import math
 import re
 import typing
 from collections.abc import Iterable, Iterator
+from datetime import date
 from difflib import get_close_matches
 from typing import Any
 
@@ -66,7 +67,8 @@ def describe_odd_values(value: object, where: str) -> Iterator[str]:
     elif isinstance(value, float) and not math.isfinite(value):
         yield f"{where}: expected a finite number, got {value}"
     elif not isinstance(value, str | int | float | None):
-        yield f"{where}: expected plain values, got {value!r}, as YAML reads it; write text in quotes"
+        advice = ", as YAML reads it; write text in quotes" if isinstance(value, date) else "; NumPy's have .item()"
+        yield f"{where}: expected text, a number, a list or a mapping, got {value!r}{advice}"
 
 
 def describe_faults(error: ValidationError, model: type[BaseModel], value: object, where: str) -> list[str]:

@@ -43,7 +43,7 @@ def read_params(path: Path = PARAMS_FILE) -> dict[str, Any]:
             "run from the project's folder"
         ) from error
     except UnicodeDecodeError as error:
-        raise ParameterError(f"{path}: is not YAML ({error}); correct it") from error
+        raise ParameterError(f"{path}: is not text in UTF-8 ({error.reason}); save it as UTF-8") from error
     return parse_params(text, path)
 
 

@@ -11,7 +11,6 @@ photos and names them in dataset.json.
 
 import io
 import os
-import re
 import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -84,10 +83,6 @@ def read_bytes(path: Path, where: str) -> bytes:
 
 def _describe_absence(path: Path, where: str) -> str:
     """Why a file is not there, as far as its name tells, and what to do."""
-    address = re.match(r"([A-Za-z][A-Za-z0-9+.-]+):/+", str(path))
-    if address:
-        shown = f"{address[1]}://{str(path)[address.end() :]}"
-        return f"{shown}: is an address; expected a file, as nothing is fetched; fetch it, and give the file's name"
     if path.is_symlink():
         return f"{where}: image is a link to {path.readlink()}, which is not there; expected a file; fetch that one"
     near = next((each for each in _spellings(path) if os.path.exists(each)), None)  # noqa: PTH110 too long a name is none

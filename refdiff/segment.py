@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
@@ -25,7 +25,7 @@ from refdiff.heat.heat_map import heat_map
 from refdiff.heat.readout import head_rule, token_positions
 from refdiff.masks.rle import decode_mask
 from refdiff.params import Section, read_params
-from refdiff.paths import expand
+from refdiff.paths import expand_local
 from refdiff.photo import convert_image, open_photo
 from refdiff.presets.table import PRESETS
 from refdiff.proposals.candidates import Proposals
@@ -173,6 +173,8 @@ class Segmenter:
         return results
 
     def _get_recipe(self, method: str) -> Recipe:
+        if not isinstance(method, str):
+            raise ParameterError(f"method: expected a name of a row of methods, got {type(method).__name__}")
         if method not in self._recipes:
             self._recipes[method] = read_recipe(self._params, method)
         return self._recipes[method]
@@ -269,7 +271,12 @@ def _load_params(params: os.PathLike[str] | str | dict[str, Any] | None) -> dict
         return PRESETS["demo"].read()
     if not isinstance(params, os.PathLike | str):
         raise ParameterError(f"params: expected a file's path or a mapping of sections, got {type(params).__name__}")
-    path = expand(Path(params))
+    path = expand_local(Path(params))
+    if path.name in PRESETS and not path.exists():
+        raise ParameterError(
+            f"{path}: is no file but a preset's name; expected a file or its content; write --preset {path.name} on a "
+            f"command line, and refdiff.presets.table.PRESETS[{path.name!r}].read() in Python"
+        )
     return locate_models(read_params(path), path.resolve().parent)
 
 
@@ -280,7 +287,7 @@ def as_photo(photo: PhotoLike) -> NDArray[np.uint8]:
         ImageError: It is none, or cannot be read.
     """
     if isinstance(photo, os.PathLike | str):
-        path = expand(Path(photo))
+        path = expand_local(Path(photo))
         photo = _remarked(open_photo(path), str(path))
     elif isinstance(photo, Image.Image):
         photo = _remarked(photo, "photo")
@@ -304,7 +311,7 @@ def _remarked(image: Image.Image, name: str) -> NDArray[np.uint8]:
 def _as_sentences(sentences: str | Iterable[str]) -> list[str]:
     if isinstance(sentences, str):
         return [sentences]
-    if not isinstance(sentences, Iterable):
+    if not isinstance(sentences, Iterable) or isinstance(sentences, bytes | Mapping):
         raise TextError(f"sentences: expected a string or strings, got {type(sentences).__name__}; give words")
     found = list(sentences)
     for place, sentence in enumerate(found, 1):

@@ -70,7 +70,7 @@ def test_a_missing_file_says_where_to_run(tmp_path: Path) -> None:
     [
         ("a: [", "is not YAML"),
         ("- 1", "expected a mapping"),
-        ("\xff", "YAML"),
+        ("\xff\xfea\0", r"is not text in UTF-8 .*; save it as UTF-8"),
         ("gs: {}\nds: {}\ngs: {}", "line 3: 'gs' stands in line 1 already; expected each name once"),
         ("- x\n- {a: {b: 1, b: 2}}", "line 2: 'b' stands in line 2 already"),
     ],

@@ -12,7 +12,7 @@ from refdiff.dataset.prepare import prepare_dataset
 from refdiff.diffusion.pipeline_files import identify_pipeline
 from refdiff.errors import ParameterError
 from refdiff.params import parse_section
-from refdiff.paths import expand, expand_clip
+from refdiff.paths import expand, expand_clip, expand_local
 from refdiff.proposals.file import open_file
 from refdiff.proposals.settings import FileSettings
 from refdiff.recipe import locate_models
@@ -37,6 +37,20 @@ def test_the_home_folder_is_expanded_at_the_start_alone(home: Path) -> None:
     assert [expand_clip(name) for name in ("hf-hub:~/a", "ViT-B-16", "~")] == ["hf-hub:~/a", "ViT-B-16", "~"]
     with pytest.raises(ParameterError, match=r"^~nobody-here/x: no home folder is known"):
         expand("~nobody-here/x")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("s3://b/o.png", r"^s3://b/o\.png: is an address; expected a path, as nothing is fetched or sent"),
+        (Path("https://x.org/a.png"), r"^https://x\.org/a\.png: is an address"),
+        ("out\\o.png", r"out\\o\.png: has a backslash, which separates no folders here; .*; write out/o\.png$"),
+        ("", "a path is empty"),
+    ],
+)
+def test_what_is_no_path_here_is_refused(name: str | Path, message: str) -> None:
+    with pytest.raises(ParameterError, match=message):
+        expand_local(name)
 
 
 def test_models_are_found_below_the_home_folder(home: Path) -> None:

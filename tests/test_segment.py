@@ -168,7 +168,8 @@ def test_what_is_no_photo_is_refused_by_its_kind(segmenter: Segmenter, photo: An
     [
         (["a", None], "sentence 2: expected a string, got NoneType"),
         ([b"a"], "sentence 1: expected a string, got bytes"),
-        (b"a", "sentence 1: expected a string, got int"),
+        (b"a", "sentences: expected a string or strings, got bytes"),
+        ({"a": 1}, "sentences: expected a string or strings, got dict"),
         (None, "sentences: expected a string or strings, got NoneType"),
         ([["a"]], "sentence 1: expected a string, got list"),
     ],
@@ -182,6 +183,16 @@ def test_what_is_no_sentence_is_refused_by_its_kind(segmenter: Segmenter, senten
 def test_parameters_of_another_kind_are_refused() -> None:
     with pytest.raises(ParameterError, match=r"^params: expected a file's path or a mapping of sections, got list$"):
         Segmenter([])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ParameterError, match=r"^method: expected a name of a row of methods, got list$"):
+        Segmenter(method=["ds"])  # pyright: ignore[reportArgumentType]
+    with pytest.raises(ParameterError, match=r"^paper: is no file but a preset's name; .* --preset paper"):
+        Segmenter("paper")
+    params = _params()
+    params["methods"]["ds"]["beta"] = np.float32(0.5)
+    with pytest.raises(
+        ParameterError, match=r"^methods\.ds\.beta: .*got np\.float32\(0\.5\); NumPy's have \.item\(\)$"
+    ):
+        Segmenter(params, "ds")
 
 
 def test_only_the_models_that_a_method_needs_are_loaded(tmp_path: Path) -> None:

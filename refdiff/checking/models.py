@@ -23,30 +23,39 @@ from refdiff.layout import SplitLayout
 from refdiff.model_files import ModelFacts
 from refdiff.paths import LOCAL_CLIP, expand
 from refdiff.proposals.inspection import inspect_sam
-from refdiff.proposals.settings import RegionsSettings, SamSettings
+from refdiff.proposals.settings import FileSettings, RegionsSettings, SamSettings
 
 READING = ("draw_scenes", "prepare_dataset")
 COMPUTING = ("parse_text", "extract_attention", "propose_masks", "embed_clip")
 
 
 @dataclass(frozen=True, slots=True)
-class ModelUse:
-    """A model and what uses it.
+class Use:
+    """A model, or a file of masks, and what uses it.
 
     Attributes:
         where: The parameter that names it.
-        name: The model, as messages call it.
+        name: The model or file, as messages call it.
         stage: The stage that computes from it.
         outputs: What that stage makes of it.
-        device: Where it is to run.
-        dtype: In which precision.
-        inspect: Finds it, and refuses what can never work.
     """
 
     where: str
     name: str
     stage: str
     outputs: tuple[Path, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ModelUse(Use):
+    """A model and what uses it.
+
+    Attributes:
+        device: Where it is to run.
+        dtype: In which precision.
+        inspect: Finds it, and refuses what can never work.
+    """
+
     device: str
     dtype: str
     inspect: Callable[[], ModelFacts]
@@ -63,13 +72,13 @@ class ModelFindings:
 
     Attributes:
         facts: Of the models that are here and can work, by the parameter that names each.
-        absent: Models that are not here, with a line each.
+        absent: Models and files of masks that are not here, with a line each.
         problems: What can never work, or why a stage may not begin, a line each.
         warnings: What is probably not meant, by the stage that it is about.
     """
 
     facts: dict[str, ModelFacts] = field(default_factory=dict)
-    absent: list[tuple[ModelUse, str]] = field(default_factory=list)
+    absent: list[tuple[Use, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     warnings: list[tuple[str, str]] = field(default_factory=list)
 
@@ -124,7 +133,20 @@ def examine_models(project: Project) -> ModelFindings:
                 for name, capture in project.rows["captures"].items():
                     if text := facts.warn_of_canvas(capture.canvas_px):
                         found.warnings.append((use.stage, f"captures.{name}.{text}"))
+    for use in _list_masks(project):
+        if not expand(use.name).exists():
+            text = "is not there; expected masks as JSON, or a folder of such files; make it or correct the path"
+            found.absent.append((use, f"{use.where}: {use.name} {text}"))
     return found
+
+
+def _list_masks(project: Project) -> Iterator[Use]:
+    """Files of masks that something else makes."""
+    for name, row in project.rows["sources"].items():
+        if isinstance(row, FileSettings):
+            for split in project.names.get("splits", ()):
+                masks = (SplitLayout(split).proposals(name),)
+                yield Use(f"sources.{name}.path", row.of_split(split), "propose_masks", masks)
 
 
 def check_models(project: Project, stage: str, is_part: bool) -> ModelFindings:

@@ -102,8 +102,9 @@ def read_project(params: Mapping[str, Any]) -> tuple[Project, list[str]]:
     names: dict[str, tuple[str, ...]] = {}
     for table in TABLES.keys() & params.keys():
         content = params[table]
+        also = ", or write {} for none" if table in _MAY_BE_EMPTY else ""
         if not isinstance(content, dict) or not (content or table in _MAY_BE_EMPTY):
-            problems.append(f"{table}: expected at least one named row, got {content!r}; add one")
+            problems.append(f"{table}: expected at least one named row, got {content!r}; add one{also}")
             continue
         names[table] = tuple(str(name) for name in content)
         for name, row in content.items():

@@ -2,10 +2,11 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, model_validator
 
 from refdiff.parameter_words import in_form
 from refdiff.params import Section
+from refdiff.paths import PLAIN_PATH, PLAIN_PATH_WORDS
 from refdiff.photo import MAX_PIXELS
 
 Format = Literal["refer", "grefcoco", "jsonl"]
@@ -14,7 +15,7 @@ OverlapRule = Literal["union", "once", "even_odd"]
 MaskValues = Literal["binary", "nonzero", "half"]
 FrameRule = Literal["auto", "oriented", "stored"]
 
-Folder = Annotated[str, StringConstraints(min_length=1)]
+Folder = Annotated[str, in_form(PLAIN_PATH, PLAIN_PATH_WORDS)]
 # Becomes a part of a file name, so it holds no separators.
 NamePart = Annotated[str, in_form(r"\w[\w.+-]*", "letters, digits, _, and after the first of them also . + -")]
 

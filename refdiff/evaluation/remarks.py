@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from refdiff.dataset.benchmarks import find_benchmark
+from refdiff.dataset.benchmarks import BENCHMARKS, find_benchmark
+from refdiff.parameter_words import did_you_mean
 
 
 def remark_split(methods: Mapping[str, Mapping[str, Any]], benchmark: str | None) -> list[str]:
@@ -33,6 +34,8 @@ def coverage(sentences: int, benchmark: str | None) -> str:
         benchmark: Its name; None for none.
     """
     known = find_benchmark(benchmark) if benchmark else None
+    if benchmark and known is None and (near := did_you_mean(benchmark, [each.name for each in BENCHMARKS])):
+        return f"no benchmark {benchmark!r} is known, and nothing is compared{near}"
     if known is None or known.sentences is None or sentences in (0, known.sentences):
         return ""
     return (

@@ -9,7 +9,7 @@ from refdiff.dataset.benchmarks import BENCHMARKS, Benchmark
 from refdiff.dataset.settings import Format
 from refdiff.errors import ParameterError
 from refdiff.parameter_words import expected_names
-from refdiff.paths import expand
+from refdiff.paths import expand_local
 
 SplitRows = dict[str, dict[str, str | None]]
 """Rows of `splits`, by name."""
@@ -65,8 +65,8 @@ def split_rows(name: str, folder: str | None, images: str | None, splits: Sequen
         ParameterError: The dataset has no such split.
     """
     dataset = DATASETS[name]
-    folder = dataset.folder if folder is None else str(expand(folder))  # DVC reads it too, and knows no ~
-    images = str(expand(images)) if images is not None else dataset.images or folder
+    folder = dataset.folder if folder is None else str(expand_local(folder))  # DVC reads it too, and knows no ~
+    images = str(expand_local(images)) if images is not None else dataset.images or folder
     if not dataset.benchmarks:
         own = {_name_row(folder, split): split for split in splits or ["val"]}
         if lost := {*(splits or ())} - {*own.values()}:

@@ -90,7 +90,7 @@ def open_file(settings: FileSettings, split: str, image_ids: Collection[str]) ->
     Raises:
         DatasetError: The file is missing or is no list of masks, or names photos that are not in the split.
     """
-    name = settings.path.replace("{split}", split)
+    name = settings.of_split(split)
     path, known = expand(name), set(image_ids)
     files = sorted(path.glob("*.json")) if path.is_dir() else [path]
     if not files:

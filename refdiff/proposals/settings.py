@@ -8,8 +8,9 @@ from typing import Annotated, Any, Generic, Literal, TypeVar
 from pydantic import Field, field_validator
 
 from refdiff.errors import ParameterError
-from refdiff.parameter_words import expected_names
+from refdiff.parameter_words import expected_names, in_form
 from refdiff.params import Device, Section, find, parse_section
+from refdiff.paths import PLAIN_PATH, PLAIN_PATH_WORDS
 
 Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -128,7 +129,11 @@ class FileSettings(Section):
     """
 
     kind: Literal["file"]
-    path: Annotated[str, Field(min_length=1)]
+    path: Annotated[str, in_form(PLAIN_PATH, PLAIN_PATH_WORDS)]
+
+    def of_split(self, split: str) -> str:
+        """The path of a split's masks."""
+        return self.path.replace("{split}", split)
 
 
 class TruthSettings(Section):

@@ -85,6 +85,18 @@ def test_a_model_that_is_not_here_is_a_warning_before_models_and_an_end_at_the_f
         assert problem.endswith("; or remove the rows that need it")
 
 
+def test_a_file_of_masks_that_is_not_there_is_told_before_hours_of_other_stages(empty_project: Path) -> None:
+    mine = {"sources": {"mine": {"kind": "file", "path": "masks/{split}.json"}}}
+    mine |= {f"methods.{name}.proposals": "mine" for name in ("gs", "ds", "ref-diff-plus", "released")}
+    line = "sources.mine.path: masks/demo_val.json is not there; expected masks as JSON"
+    assert any(text.startswith(line) for text in look(mine, "prepare_dataset").warnings_for("prepare_dataset"))
+    (problem,) = look(mine, "parse_text").problems
+    assert problem.startswith(line)
+    (empty_project / "masks").mkdir()
+    (empty_project / "masks/demo_val.json").write_text("[]", encoding="utf-8")
+    assert look(mine, "parse_text") == look({}, "parse_text")
+
+
 def test_a_part_and_what_was_pulled_need_no_model_of_others(empty_project: Path) -> None:
     assert look(ABSENT, "extract_attention", is_part=True).problems == []
     SplitLayout("demo_val", empty_project).clip("regions").mkdir(parents=True)

@@ -34,7 +34,12 @@ def test_the_shipped_parameters_are_right() -> None:
         ({"embed_clipp": {}}, "embed_clipp: unknown section; did you mean 'embed_clip'?"),
         ({"zzz": 1}, "zzz: unknown section; remove it or correct the name"),
         ({"splits": {}}, "splits: expected at least one named row, got {}; add one"),
-        ({"sources": []}, "sources: expected at least one named row, got []; add one"),
+        ({"sources": None}, "sources: expected at least one named row, got None; add one, or write {} for none"),
+        (
+            {"splits.demo_val.folder": "data\\\\own"},
+            "splits.demo_val.folder: expected a path on this machine, with / be",
+        ),
+        ({"splits.demo_val.images": "https://x.org/a"}, "splits.demo_val.images: expected a path on this machine"),
         ({"methods.ds.beta": NAN}, "methods.ds.beta: expected a finite number, got nan"),
         (
             {"methods.ds.select.rule": "threshold"},

@@ -25,7 +25,7 @@ def test_the_shipped_parameters_are_valid() -> None:
         ({"split_by": "../unc"}, "split_by: expected letters, digits, _"),
         ({"split": "a/b"}, "split: expected letters, digits, _"),
         ({"split": ""}, "split: expected letters, digits, _"),
-        ({"folder": ""}, "folder: expected at least 1 character"),
+        ({"folder": ""}, "folder: expected a path on this machine"),
         ({"splitby": "unc"}, r"splits\.mini\.splitby: unknown parameter"),
     ],
 )

@@ -71,6 +71,11 @@ def test_a_reader_that_is_gone_is_no_end_of_richs_own(monkeypatch: pytest.Monkey
         ({}, "mine", None),
         ({"n_evaluated": 10834}, "RefCOCO val", None),
         ({}, "gRefCOCO val", None),  # how many sentences it has is not known
+        (
+            {},
+            "RefCOCO vall",
+            "no benchmark 'RefCOCO vall' is known, and nothing is compared; did you mean 'RefCOCO val'?",
+        ),
         ({}, "RefCOCO val", "12 sentences count, RefCOCO val has 10,834: not comparable with figures published"),
         ({"n_evaluated": 8810}, "refcoco+ testa", "8,810 sentences count, RefCOCO+ testA has 5,726: not comparable"),
         ({"n_no_candidate": 12}, None, "gs: there was no candidate mask for any sentence"),
