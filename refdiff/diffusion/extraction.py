@@ -82,7 +82,9 @@ def extract_split(
         take_accelerator(engine.settings.accelerators)
     device = choose_device(settings.device)
     check_precision(device, settings.dtype, f"{STAGE}.dtype")
-    print(f"{STAGE} {layout.split} {name}: on {describe_device(device, settings.dtype)}", file=sys.stderr)
+    place = describe_device(device, settings.dtype)
+    counted = f"counted by whole shards of {settings.store.shard_expressions} sentences"
+    print(f"{STAGE} {layout.split} {name}: on {place}; {counted}", file=sys.stderr)
     sentences = read_sentences(layout)
     identity = identify_pipeline(settings.model, settings.revision)
     plan = plan_capture(identity, capture)

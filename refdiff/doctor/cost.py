@@ -25,6 +25,8 @@ _MINIATURE = 50e6  # weights; what was counted of real architectures says nothin
 _REGIONS_S = 0.2  # of one core, a photo
 Kept = dict[str, list[int]]
 """Sides of the maps that each capture keeps."""
+_SD = "extract_attention.model"
+_VAE, _VAE_DTYPE = "its autoencoder", "float32"
 _COPIES = 2  # artifacts, with which work folders share their files, and DVC's cache
 
 
@@ -50,10 +52,14 @@ def estimate(
     if models and sum(weights.values()) < _MINIATURE and len(weights) == len(models):
         return Section(title, (Finding("ok", "the models are miniatures: minutes"),))
     try:
-        speeds = {(model.device, model.dtype): _speed(model) for model in models}
+        networks = {model.where: (model.device, model.dtype) for model in models}
+        if _SD in networks:
+            networks[_VAE] = networks[_SD][0], _VAE_DTYPE
+        places = {place: where for where, place in networks.items()}
+        speeds = {place: _speed(*place, where) for place, where in places.items()}
     except RefdiffError as error:
         return Section(title, (Finding("WRONG", str(error)),))
-    rates = {model.where: _SHARE_OF_PEAK * speeds[model.device, model.dtype] for model in models}
+    rates = {where: _SHARE_OF_PEAK * speeds[place] for where, place in networks.items()}
     kept = _find_kept_sides(project, pipeline)
     lines = [_HEADER]
     total = [0.0] * 4
@@ -99,11 +105,11 @@ def _seconds(
     project: Project, kept: Kept, size: SplitSize, weights: Mapping[str, float], rates: Mapping[str, float]
 ) -> tuple[float, float, float]:
     """Of extract_attention, propose_masks and embed_clip."""
-    where = "extract_attention.model"
     attention = masks = embedding = 0.0
-    for name, sides in kept.items() if where in weights else ():
+    for name, sides in kept.items() if _SD in weights else ():
         capture = project.rows["captures"][name]
-        attention += operations.attention_operations(capture, size, weights[where], sides) / rates[where]
+        attention += operations.vae_operations(capture, size, weights[_SD]) / rates[_VAE]
+        attention += operations.unet_operations(capture, size, weights[_SD], sides) / rates[_SD]
     clip: ClipSettings | None = project.sections.get("embed_clip")
     for name, source in project.rows["sources"].items():
         where = f"sources.{name}.model"
@@ -142,18 +148,18 @@ def _find_kept_sides(project: Project, pipeline: ModelFacts | None) -> Kept:
     return found
 
 
-def _speed(model: ModelUse) -> float:
-    """Operations a second of a large matrix product, where and as a network is to run.
+def _speed(device: str, dtype: str, where: str) -> float:
+    """Operations a second of a large matrix product, where and as the network of a parameter is to run.
 
     Raises:
         RefdiffError: There is no such device, or it does not compute in this precision.
     """
     import torch
 
-    device = choose_device(model.device)
-    check_precision(device, model.dtype, model.where)
-    side = _PEAK_SIDE.get(device.type, 1024)
-    one = torch.randn(side, side, device=device).to(getattr(torch, model.dtype))
+    place = choose_device(device)
+    check_precision(place, dtype, where)
+    side = _PEAK_SIDE.get(place.type, 1024)
+    one = torch.randn(side, side, device=place).to(getattr(torch, dtype))
     best = float("inf")
     for _ in range(4):  # the first one sets up
         started = time.perf_counter()

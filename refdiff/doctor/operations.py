@@ -34,14 +34,20 @@ def kept_sides(capture: CaptureSettings, pipeline: PipelineFacts | None = None) 
     return list(pick_layers(capture.cross_layers, sides, "cross_layers", "the model").values())
 
 
-def attention_operations(capture: CaptureSettings, size: SplitSize, weights: float, sides: list[int]) -> float:
-    """Autoencoder and U-Net, for all sentences of a split.
+def vae_operations(capture: CaptureSettings, size: SplitSize, weights: float) -> float:
+    """The autoencoder, for all photos of a split; it runs in single precision, whatever the U-Net runs in."""
+    area = _area(capture)
+    return size.photos * (1.09 * area + 0.03 * area**2) * _TERA * weights / _SD_WEIGHTS
+
+
+def unet_operations(capture: CaptureSettings, size: SplitSize, weights: float, sides: list[int]) -> float:
+    """The U-Net, for all sentences of a split.
 
     A photo's unconditional row of the first run is shared by its sentences, and the last run ends behind the last layer
     that is read.
     """
-    area = (capture.canvas_px / 512) ** 2
-    vae, row = 1.09 * area + 0.03 * area**2, 0.68 * area + 0.12 * area**2
+    area = _area(capture)
+    row = 0.68 * area + 0.12 * area**2
     per_photo = size.sentences / size.photos
     guided = capture.guidance != 1.0 or capture.guided_maps
     last = _share_of_last_run(max(sides) / capture.canvas_px)
@@ -51,7 +57,7 @@ def attention_operations(capture: CaptureSettings, size: SplitSize, weights: flo
         rows = first + max(full - 1, 0) * (1 + guided) + (1 + guided) * last
     else:
         rows = capture.schedule.runs * (1 + guided / per_photo) * last
-    return (size.photos * vae + size.sentences * rows * row) * _TERA * weights / _SD_WEIGHTS
+    return size.sentences * rows * row * _TERA * weights / _SD_WEIGHTS
 
 
 def mask_operations(sam: SamSettings, size: SplitSize, weights: float) -> float:
@@ -92,6 +98,11 @@ def clip_bytes(clip: ClipSettings, size: SplitSize, numbers: int = 512) -> float
 def mask_bytes(size: SplitSize, heat_masks: int) -> float:
     """Run-length codes, of every photo's candidates and of every sentence's."""
     return 300.0 * (size.photos * CANDIDATES + size.sentences * heat_masks)
+
+
+def _area(capture: CaptureSettings) -> float:
+    """Of the canvas, in units of the one that the counts are of."""
+    return (capture.canvas_px / 512) ** 2
 
 
 def _share_of_last_run(largest: float) -> float:

@@ -120,7 +120,7 @@ def test_the_store_holds_what_the_extractor_gives(layout: SplitLayout, extractor
     assert store.tokens.tolist() == TOKENS
     for image in (0, 1):
         mine = [index for index in range(5) if IMAGE_OF[index] == image]
-        photo, _ = convert_image(open_photo(layout.root / f"{image}.png"), image)
+        photo, _ = convert_image(open_photo(layout.root / f"{image}.png"), f"{image}.png")
         asked = [SENTENCES[index] for index in mine]
         maps = extractor.capture_image(photo, "ab"[image], asked, capture, with_self=True)
         for index, expected in zip(mine, maps.cross, strict=True):

@@ -25,9 +25,8 @@ def _capture(name: str, **changes: Any) -> CaptureSettings:
 def test_operations_are_those_that_were_counted(canvas: int, name: str, tera: float) -> None:
     capture = _capture(name, canvas_px=canvas, cross_layers={"map_px": [canvas // 32]})
     size = SplitSize(photos=10, sentences=70, tokens=4, counted=True)
-    made = (
-        operations.attention_operations(capture, size, 1066e6, operations.kept_sides(capture)) / size.sentences / 1e12
-    )
+    unet = operations.unet_operations(capture, size, 1066e6, operations.kept_sides(capture))
+    made = (operations.vae_operations(capture, size, 1066e6) + unet) / size.sentences / 1e12
     assert made == pytest.approx(tera, rel=0.1)
 
 

@@ -97,7 +97,10 @@ def _pickle(folder: Path) -> None:
             lambda folder: (folder / "model.safetensors").rename(folder / "model.fp16.safetensors"),
             r"only weights of the variant fp16 are there \(model.fp16.safetensors\)",
         ),
-        (lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs"), "git lfs pull"),
+        (
+            lambda folder: (folder / "model.safetensors").write_text("version https://git-lfs"),
+            "a Git LFS pointer; run `git lfs pull`",
+        ),
         (
             lambda folder: (folder / "model.safetensors").write_bytes(b"\x08" + bytes(20)),
             "is no whole safetensors file",

@@ -94,7 +94,7 @@ def test_a_digest_is_no_cure_for_a_broken_chunk(published: Path):
 
 def test_values_that_are_no_numbers_are_named(embeddings: Path):
     """Stores are never written with NaN: one that holds it was made otherwise, whatever its digests say."""
-    write_rows(embeddings / "local", 0, np.float32([[1] * DIM, [np.nan] * DIM, *[[2] * DIM] * 2]))
+    write_rows(embeddings / "local", 0, np.array([[1] * DIM, [np.nan] * DIM, *[[2] * DIM] * 2], np.float32))
     root = embeddings / "zarr.json"
     metadata = json.loads(root.read_text())
     file = embeddings / "local/c/0/0"
