@@ -9,7 +9,7 @@ from pathlib import Path
 
 from refdiff.errors import ParameterError, StoreMismatchError
 from refdiff.parquet import verify_table
-from refdiff.paths import expand
+from refdiff.paths import expand_local
 from refdiff.store.describe import describe_summary, format_size, summarise_store
 from refdiff.store.dvc_cache import find_cached
 from refdiff.store.manifest import METADATA
@@ -29,7 +29,7 @@ def print_verification(path: str) -> None:
         StoreError: The store cannot be opened.
     """
     if path.endswith(".parquet"):
-        rows = verify_table(expand(path))
+        rows = verify_table(expand_local(path))
         print(f"{path}: whole; {rows} rows")
         return
     store = open_store(path)
@@ -67,7 +67,7 @@ def repair_and_print(path: str) -> None:
         store = open_store(path)
     except StoreMismatchError:
         # Without its metadata nothing tells what is whole, except where DVC knows the folder as an output.
-        folder = expand(path)
+        folder = expand_local(path)
         if "://" in path or not find_cached(folder):
             raise
         fault = Fault(Kind.DAMAGED, METADATA, None, "is no metadata of a store")
@@ -79,7 +79,7 @@ def repair_and_print(path: str) -> None:
     if not faults:
         print(f"{path}: whole; nothing to repair")
         return
-    print_repair(expand(path), repair_store(store, faults))
+    print_repair(expand_local(path), repair_store(store, faults))
 
 
 def prune_and_print(*, older_than: float | None, keep_gb: float | None, dry_run: bool) -> None:

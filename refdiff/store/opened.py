@@ -12,7 +12,7 @@ from refdiff.errors import (
     StoreMismatchError,
     translate_read_errors,
 )
-from refdiff.paths import expand
+from refdiff.paths import expand_local
 from refdiff.store.byte_source import ByteSource, LocalFolder
 from refdiff.store.manifest import METADATA, Manifest, ShardEntry, parse_facts, parse_manifest, parse_marker
 
@@ -56,7 +56,7 @@ def open_store(path: str) -> OpenedStore:
     """
     if "://" in path:
         return _open_published(_open_remote(path))
-    folder = expand(path)
+    folder = expand_local(path)
     with translate_read_errors(folder):
         is_work = _is_work(folder)
         refusal = "" if is_work else _describe_other(folder)

@@ -85,6 +85,10 @@ def sweep_method(
     own = parse_section(MethodSettings, row, where)
     methods = [weigh(row, axes, point, where) for point in points]
     bench = _Bench(params, name, evaluating, progress, root)
+    if report_split == split:
+        raise ParameterError(
+            f"--report-split {split}: the weights are picked on it; expected another split, or none; name another"
+        )
     for each in (split, report_split):
         if each is not None:
             _check_truth(params, each, root)

@@ -138,6 +138,7 @@ def test_the_command_writes_table_plot_and_row(
     [
         (("both", "--split", "train", "--set", "beta=0,1"), "splits: no entry 'train'"),
         (("mine", "--split", "val", "--set", "beta=0,1"), "methods: no entry 'mine'"),
+        (("both", "--split", "val", "--set", "beta=0,1", "--report-split", "val"), "val: the weights are picked on it"),
         (("both", "--split", "val", "--set", "beta=0,1", "--metric", "best"), "--metric best: expected one of oIoU"),
         (("both", "--split", "val", "--set", "keep_largest=1,2"), "make it a method of its own"),
         (
