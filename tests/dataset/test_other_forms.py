@@ -49,7 +49,7 @@ def test_a_jsonl_that_is_none_is_one_line(content: bytes, message: str, tmp_path
 def test_json_and_csv_beside_a_missing_jsonl_are_named(tmp_path: Path) -> None:
     folder = make_folder(tmp_path / "mini")
     (folder.root / "val.csv").write_bytes(CSV)
-    with pytest.raises(DatasetError, match=r"correct params\.yaml, or write val\.csv as val\.jsonl, one object a line"):
+    with pytest.raises(DatasetError, match=r"; write it, or write val\.csv as val\.jsonl, one object a line"):
         prepare_dataset("mine", split_row(folder.root, format="jsonl", split_by=None), shipped_settings())
 
 

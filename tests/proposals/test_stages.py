@@ -57,6 +57,7 @@ def layout(tmp_path: Path) -> SplitLayout:
     _write_params(root)
     code = {"size": [64, 40], "counts": encode_mask(boxes(64, 40, (0, 0, 9, 9))[0]).decode("ascii")}
     (root / "toy.json").write_text(json.dumps([{"image_id": 8, "segmentation": code, "score": 0.5}]), encoding="utf-8")
+    (root / "val.json").write_text("[]", encoding="utf-8")
     return layout
 
 
