@@ -50,7 +50,8 @@ def test_a_profile_of_colours_says_nothing_of_grey(mode: str, named: bool) -> No
     assert bool(foreign_profile(encode(mode, "PNG", swap_channels(SRGB)))) == named
 
 
-@pytest.mark.parametrize("profile", [b"damaged", SRGB[:200], b"\0" * 500])
+# Named, as a profile that is made holds the second in which it was made, and workers of pytest compare names.
+@pytest.mark.parametrize("profile", [b"damaged", SRGB[:200], b"\0" * 500], ids=["text", "cut", "zeros"])
 def test_a_damaged_profile_is_none(profile: bytes) -> None:
     assert foreign_profile(encode("RGB", "JPEG", profile)) == ""
 
