@@ -79,7 +79,8 @@ def repair_and_print(path: str) -> None:
     if not faults:
         print(f"{path}: whole; nothing to repair")
         return
-    print_repair(expand_local(path), repair_store(store, faults))
+    dropped = repair_store(store, faults)  # which refuses a remote one
+    print_repair(expand_local(path), dropped)
 
 
 def prune_and_print(*, older_than: float | None, keep_gb: float | None, dry_run: bool) -> None:
