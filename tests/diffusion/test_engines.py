@@ -87,7 +87,7 @@ def test_four_workers_make_the_same_bits_though_five_are_killed(layout: SplitLay
 
     def kill_now_and_then() -> None:
         while len(killed) < 5 and not ended.is_set():
-            time.sleep(rng.uniform(0.02, 0.3))
+            time.sleep(rng.uniform(0.002, 0.03))
             for note in layout.root.glob(".work/extract_attention/*/queue/*.json"):
                 pid = worker_of(note)
                 if pid is not None and pid not in killed:
