@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from refdiff.diffusion.extractor import AttentionExtractor
     from refdiff.text.parser import Parser
 
-DEFAULT_METHOD = "ref-diff-plus"
+DEFAULT_METHOD = PRESETS["demo"].method
 _log = logging.getLogger(__name__)
 PHOTO_ID = "photo"
 """Seeds the noise of a photo that has no id of its own."""
